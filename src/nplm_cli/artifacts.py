@@ -1,0 +1,310 @@
+"""File primitives: atomic writes, checksums, JSON and safetensors with a format version.
+
+Every file that nplm leaves behind is written here: to a temporary file in the same folder,
+flushed to the disk, renamed over the old one, and the folder flushed too, so that after a
+kill or a full disk there is the old file or the new one and never half of either. Nothing is
+ever read with pickle.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nplm_cli.errors import ArtifactError, InputError
+
+FORMAT_VERSION = 1
+TEMPORARY_SUFFIX = ".nplm-tmp"
+# A header larger than this is not ours; read no further (safetensors sets the same bound).
+MAX_HEADER_BYTES = 100_000_000
+# Up to this size a file's checksum is verified whenever it is opened; larger files are
+# memory-mapped and verified on request, because reading them whole would cost more than a query.
+VERIFY_BELOW_BYTES = 64_000_000
+
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
+_DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes the place of ``path`` only when the block ends well.
+
+    Raises InputError when the folder is missing or not writable. A failure inside the block
+    leaves the old file as it was and no temporary file behind.
+    """
+    path = Path(path)
+    try:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
+        )
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open a folder; there the rename alone has to do.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON, atomically; not-a-number is refused."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file; raises ArtifactError that names the file and line where it is corrupt."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path}: not JSON: byte {error.start} is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise ArtifactError(
+            f"{path}:{error.lineno}: not JSON: {error.msg}; restore the file or train again"
+        ) from error
+    except RecursionError as error:
+        raise ArtifactError(f"{path}: not ours: nested too deeply") from error
+
+
+def check_format(path: Path | str, version: object) -> None:
+    """Raise ArtifactError unless ``version`` is a format this program reads."""
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise ArtifactError(f"{path}: no format version: not a file of nplm")
+    if version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path}: format {version}, but this nplm reads up to {FORMAT_VERSION}; upgrade nplm"
+        )
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove what a killed process left half-written in ``folder``."""
+    for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        stale.unlink(missing_ok=True)
+
+
+def sha256_of_file(path: Path | str) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_tensors(
+    path: Path | str,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays as a safetensors file, atomically, in the order of their names.
+
+    The metadata gains ``format_version`` and the SHA-256 of the tensor bytes. The same arrays
+    and metadata give the same bytes. (The library's writer takes arrays of one process's memory
+    at once and does not write atomically; the layout is a length, a JSON header and the bytes.)
+    """
+    arrays = {name: _little_endian(tensors[name]) for name in sorted(tensors)}
+    digest = hashlib.sha256()
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, array in arrays.items():
+        digest.update(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+        header[name] = {
+            "dtype": _DTYPE_NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    header["__metadata__"] = {
+        **(metadata or {}),
+        "format_version": str(FORMAT_VERSION),
+        "sha256": digest.hexdigest(),
+    }
+    encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    with atomic_write(path) as file:
+        file.write(struct.pack("<Q", len(encoded)))
+        file.write(encoded)
+        for array in arrays.values():
+            if array.size:
+                file.write(memoryview(array.reshape(-1)).cast("B"))
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array, order="C")
+    if array.dtype not in _DTYPE_NAMES:
+        raise ArtifactError(f"cannot store an array of {array.dtype}")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+class TensorFile:
+    """A safetensors file opened read-only and memory-mapped.
+
+    Header, names, shapes and offsets are checked against the file's size before anything is
+    allocated: a crafted file is refused with ArtifactError. ``file[name]`` is a read-only view.
+    """
+
+    def __init__(self, path: Path | str, *, verify: bool | None = None):
+        """Open ``path``; ``verify`` the checksum always, never, or (None) when the file is small."""
+        self.path = Path(path)
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < 8:
+                    raise ArtifactError(f"{self.path}: {size} bytes: not a safetensors file")
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{self.path}: no such file") from error
+        except OSError as error:
+            raise ArtifactError(f"{self.path}: {error.strerror or error}") from error
+        (header_bytes,) = struct.unpack("<Q", self._map[:8])
+        if header_bytes > min(MAX_HEADER_BYTES, size - 8):
+            raise ArtifactError(
+                f"{self.path}: header of {header_bytes} bytes in a file of {size}: "
+                "not a safetensors file, or cut short"
+            )
+        self._data_start = 8 + header_bytes
+        try:
+            header = json.loads(self._map[8 : self._data_start])
+        except (ValueError, RecursionError) as error:
+            raise ArtifactError(f"{self.path}: its header is not JSON: corrupt") from error
+        if not isinstance(header, dict):
+            raise ArtifactError(f"{self.path}: its header is not an object: corrupt")
+        metadata = header.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+            raise ArtifactError(f"{self.path}: metadata is not text to text: corrupt")
+        self.metadata: dict[str, str] = metadata
+        self._entries = self._checked_entries(header, size - self._data_start)
+        if "format_version" in metadata:
+            version = metadata["format_version"]
+            check_format(self.path, int(version) if version.isdecimal() else None)
+        if verify or (verify is None and size <= VERIFY_BELOW_BYTES):
+            self.verify()
+
+    def _checked_entries(
+        self, header: dict[str, Any], data_bytes: int
+    ) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
+        """Check that the tensors tile the data without holes or overlap."""
+        entries = {}
+        spans = []
+        for name, entry in header.items():
+            try:
+                dtype = np.dtype(_DTYPES[entry["dtype"]]).newbyteorder("<")
+                shape = tuple(entry["shape"])
+                start, end = entry["data_offsets"]
+                whole = (*shape, start, end)
+                if not all(type(n) is int and 0 <= n < 2**62 for n in whole):
+                    raise ValueError("negative or not whole")
+            except (KeyError, TypeError, ValueError) as error:
+                raise ArtifactError(f"{self.path}: entry {name!r} is malformed: corrupt") from error
+            if math.prod(shape) * dtype.itemsize != end - start:
+                raise ArtifactError(
+                    f"{self.path}: {name!r} of shape {shape} does not fit its bytes: corrupt"
+                )
+            entries[name] = (dtype, shape, start)
+            spans.append((start, end))
+        position = 0
+        for start, end in sorted(spans):
+            if start != position:
+                raise ArtifactError(f"{self.path}: tensors leave a hole or overlap: corrupt")
+            position = end
+        if position != data_bytes:
+            raise ArtifactError(
+                f"{self.path}: {data_bytes} bytes of data where {position} are announced: cut short"
+            )
+        return entries
+
+    def verify(self) -> None:
+        """Raise ArtifactError unless the checksum in the header (if any) is the data's."""
+        expected = self.metadata.get("sha256")
+        if expected is None:
+            return
+        with memoryview(self._map) as view:
+            actual = hashlib.sha256(view[self._data_start :]).hexdigest()
+        if actual != expected:
+            raise ArtifactError(
+                f"{self.path}: checksum differs: the file is damaged; copy or train it again"
+            )
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            dtype, shape, start = self._entries[name]
+        except KeyError:
+            raise ArtifactError(
+                f"{self.path}: no tensor {name!r}; it holds {', '.join(sorted(self._entries))}"
+            ) from None
+        if math.prod(shape) == 0:
+            return np.zeros(shape, dtype)
+        flat = np.frombuffer(
+            self._map, dtype, count=math.prod(shape), offset=self._data_start + start
+        )
+        return flat.reshape(shape)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keys(self) -> list[str]:
+        """Names of the tensors, sorted."""
+        return sorted(self._entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, without reading it."""
+        return self._entries[name][1]

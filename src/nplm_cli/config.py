@@ -1,0 +1,399 @@
+"""Every setting of nplm: one frozen dataclass a stage, the only place where a default stands.
+
+A field carries its own help text and bounds, and the command line is built from the fields
+(``nplm_cli.cli.options``), so an option cannot exist without a setting nor a setting without an
+option. The dataclasses go to JSON and back; an unknown key is an error that offers the nearest
+known name.
+"""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from nplm_cli.errors import ConfigError, did_you_mean
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    no: str | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """Describe a setting: default, help text and bounds.
+
+    ``low``/``high`` are inclusive bounds, ``above``/``below`` exclusive ones, ``no`` is the name
+    of the flag that switches a boolean off (``--no-NAME`` unless given).
+    """
+    metadata = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "above": above,
+        "below": below,
+        "no": no,
+        "metavar": metavar,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Section:
+    """What all stage configurations share: checks when built, JSON both ways."""
+
+    def __post_init__(self) -> None:
+        """Check each field against its type and bounds; raises ConfigError naming the option."""
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(field, hints[field.name], getattr(self, field.name))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as a JSON object."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, values: object, where: str) -> Self:
+        """Build from a JSON object; missing keys take the default, unknown keys are refused."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: expected an object with settings, found {values!r:.40}")
+        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
+        return cls(**values)
+
+
+def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
+    name = "--" + field.name.replace("_", "-")
+    if value is None and type(None) in get_args(hint):
+        return
+    accepted = [t for t in get_args(hint) if t is not type(None)] if _is_union(hint) else [hint]
+    for kind in accepted:
+        if get_origin(kind) is Literal:
+            if value in get_args(kind):
+                break
+        elif kind is float and type(value) in (int, float):
+            break
+        elif type(value) is kind:
+            break
+    else:
+        choices = [c for t in accepted if get_origin(t) is Literal for c in get_args(t)]
+        expected = (
+            "one of " + ", ".join(map(str, choices))
+            if choices
+            else " or ".join(t.__name__ for t in accepted)
+        )
+        hint_text = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
+        raise ConfigError(f"{name} {value!r}: expected {expected}{hint_text}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    bounds = field.metadata
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ConfigError(f"{name} {value}: expected a finite number")
+    for key, broken, words in (
+        ("low", lambda b: value < b, "at least"),
+        ("high", lambda b: value > b, "at most"),
+        ("above", lambda b: value <= b, "more than"),
+        ("below", lambda b: value >= b, "less than"),
+    ):
+        bound = bounds.get(key)
+        if bound is not None and broken(bound):
+            raise ConfigError(f"{name} {value}: expected {words} {bound}")
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+@dataclass(frozen=True)
+class CorpusConfig(Section):
+    """How bytes become sentences of tokens."""
+
+    lang: Literal["auto", "zh", "en", "char"] = option(
+        "auto", "Words of raw text: Chinese (jieba), English (rules) or single characters."
+    )
+    format: Literal["auto", "raw", "segmented", "pku"] = option(
+        "auto", "Raw text, words separated by spaces, or People's Daily word/tag markup."
+    )
+    encoding: str = option(
+        "auto", "Encoding of the input; auto tries UTF-8, then GB18030.", metavar="NAME"
+    )
+    sentences: Literal["auto", "line", "split"] = option(
+        "auto",
+        "A line is a sentence, or split after 。！？ and . ! ? "
+        "(auto: line for segmented text, split for raw and pku).",
+    )
+    blank_lines: Literal["skip", "keep"] = option(
+        "skip", "Skip blank lines, or make each one an empty sentence."
+    )
+    compounds: Literal["open", "join"] = option(
+        "open", "Of [word/tag word/tag]tag: the inner words, or one joined word."
+    )
+    keep_pos: bool = option(False, "Keep the part-of-speech tag: word/tag is the token.")
+    lowercase: bool = option(False, "Lower-case all letters.")
+    fold_width: bool = option(
+        True, "Full-width digits and letters become ASCII ones; punctuation stays."
+    )
+
+
+@dataclass(frozen=True)
+class SplitConfig(Section):
+    """Which documents train, validate and test."""
+
+    split_by: Literal["hash", "order", "none"] = option(
+        "hash",
+        "Assign documents by a hash of their text, by file order, or train on everything.",
+    )
+    valid_share: float = option(0.05, "Share of documents for validation.", low=0, below=1)
+    test_share: float = option(0.05, "Share of documents for the test.", low=0, below=1)
+
+    def __post_init__(self) -> None:
+        """Also check that something is left to train on."""
+        super().__post_init__()
+        if self.valid_share + self.test_share >= 1:
+            raise ConfigError(
+                f"--valid-share {self.valid_share} and --test-share {self.test_share}: "
+                "nothing is left to train on"
+            )
+
+
+@dataclass(frozen=True)
+class VocabularyConfig(Section):
+    """Which words the model knows; the rest is <unk>."""
+
+    max_size: int | None = option(
+        None,
+        "Keep the V most frequent words, the two specials not counted "
+        "(20000 unless --min-count is given).",
+        low=1,
+    )
+    min_count: int | None = option(
+        None, "Keep words seen at least this often (1: all words).", low=1
+    )
+    vocab: str | None = option(
+        None, "Use the words of this vocabulary.tsv instead of counting.", metavar="FILE"
+    )
+
+    def __post_init__(self) -> None:
+        """Also refuse a vocabulary file together with a cut."""
+        super().__post_init__()
+        if self.vocab is not None and not (self.max_size is None and self.min_count is None):
+            raise ConfigError("--vocab excludes --max-size and --min-count: the file is the cut")
+
+
+DEFAULT_MAX_SIZE = 20_000
+
+
+@dataclass(frozen=True)
+class ModelConfig(Section):
+    """The shape of a model and its first weights."""
+
+    arch: Literal["ffn", "ngram"] = option(
+        "ffn", "Feedforward window model, or an n-gram count model."
+    )
+    order: int = option(5, "Order n: a prediction sees n-1 words.", low=1, high=512)
+    combine: Literal["concat", "sum", "mean"] = option(
+        "concat", "How the vectors of the context words become one."
+    )
+    dim: int = option(128, "Dimension of the word vectors.", low=1, high=65_536)
+    hidden: int = option(256, "Units of a hidden layer.", low=1, high=65_536)
+    layers: int = option(1, "Number of hidden layers (0: log-bilinear).", low=0, high=64)
+    activation: Literal["tanh", "relu", "sigmoid", "gelu"] = option(
+        "tanh", "Activation of the hidden layers."
+    )
+    tie: bool = option(
+        False, "Output layer shares the word vectors (through a projection if sizes differ)."
+    )
+    output_bias: bool = option(True, "A bias for each word in the output layer.")
+    hidden_bias: bool = option(True, "Biases in the hidden layers.")
+    init: Literal["small", "uniform01", "gaussian01", "zero"] = option(
+        "small",
+        "First weights: small and random around 0; uniform in 0..1; gaussian in 0..1 "
+        "(mean 0.5, clipped); all zero.",
+    )
+    init_scale: float = option(1.0, "Factor on the first weights.", above=0)
+    vectors: str | None = option(
+        None, "Start from these word vectors (word2vec or GloVe text).", metavar="FILE"
+    )
+    freeze_vectors: bool = option(False, "Do not train the word vectors.", no="tune-vectors")
+    smoothing: Literal["kn", "mle", "addk"] = option(
+        "kn",
+        "Of --arch ngram: interpolated modified Kneser-Ney, relative frequencies, or add-k.",
+    )
+    k: float = option(1.0, "Of --smoothing addk: what is added to each count.", above=0)
+
+    def __post_init__(self) -> None:
+        """Also check what depends on two settings."""
+        super().__post_init__()
+        if self.arch != "ngram" and self.order < 2:
+            raise ConfigError(
+                f"--order {self.order} sees no word: expected at least 2 "
+                "(or --arch ngram for a unigram model)"
+            )
+        if self.freeze_vectors and self.vectors is None and self.init != "zero":
+            # Frozen random vectors are a legitimate experiment; it must be a decision.
+            pass
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Section):
+    """How the weights are found."""
+
+    context: Literal["sentence", "stream"] = option(
+        "sentence",
+        "Each sentence on its own, or each file as one text whose context runs on over </s>.",
+    )
+    optimizer: Literal["sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad"] = option(
+        "adamw", "Optimiser."
+    )
+    lr: float | None = option(
+        None,
+        "Learning rate (adam and adamw 0.002, rmsprop 0.001, adagrad 0.05, sgd 0.5, "
+        "momentum 0.05 unless given).",
+        above=0,
+    )
+    momentum: float = option(0.9, "Momentum of --optimizer momentum.", low=0, below=1)
+    l2: float = option(
+        0.0,
+        "Weight of the L2 penalty (l2/2)|W|^2 on all weight matrices, word vectors included, "
+        "biases not (adamw: decoupled decay).",
+        low=0,
+    )
+    dropout: float = option(
+        0.0, "Share of the combined context and of each hidden layer set to 0.", low=0, below=1
+    )
+    batch: int = option(
+        32,
+        "Sentences a step (stream: parallel strips). 1 is a single sample, 0 the full batch.",
+        low=0,
+    )
+    bptt: int = option(32, "Of --context stream: tokens of each strip a step.", low=1)
+    clip: float | None = option(5.0, "Largest norm of the gradient (0: no clipping).", low=0)
+    schedule: Literal["constant", "linear", "cosine", "plateau"] = option(
+        "linear",
+        "Learning rate over time: constant, falling to 0 on a line or half cosine, or halved "
+        "when validation stops improving.",
+    )
+    warmup: float = option(
+        0.02, "Share of the training over which the rate rises from 0.", low=0, below=1
+    )
+    epochs: int | None = option(
+        None, "Passes over the training part (10 unless --steps or --budget).", low=1
+    )
+    steps: int | None = option(None, "Updates of the weights instead of --epochs.", low=1)
+    budget: str | None = option(
+        None, "Wall-clock time instead of --epochs: 90s, 10m, 2h.", metavar="TIME"
+    )
+    patience: int = option(
+        2, "Stop after this many evaluations without improvement (0: never).", low=0
+    )
+    stop_on: Literal["valid", "train"] = option(
+        "valid", "Which loss has to improve for --patience and for the best weights."
+    )
+    tolerance: float = option(
+        0.0, "Improvement in nats that counts for --patience.", low=0
+    )
+    eval_every: int | None = option(
+        None, "Evaluate every so many steps (default: once an epoch).", low=1
+    )
+    seed: int = option(1, "Seed of all random numbers.", low=0, high=2**63 - 1)
+    device: str = option("auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one.")
+    threads: int | None = option(
+        None, "CPU threads (default: the cores this process may use).", low=1
+    )
+    baseline_order: int = option(
+        3, "Order of the Kneser-Ney baseline in the report.", low=1, high=12
+    )
+
+    def __post_init__(self) -> None:
+        """Also refuse two lengths at once."""
+        super().__post_init__()
+        lengths = [n for n in ("epochs", "steps", "budget") if getattr(self, n) is not None]
+        if len(lengths) > 1:
+            given = " and ".join(f"--{n}" for n in lengths)
+            raise ConfigError(f"{given}: choose one length for the training")
+        if self.budget is not None:
+            budget_seconds(self.budget)
+
+
+DEFAULT_EPOCHS = 10
+DEFAULT_LR = {
+    "adam": 0.002,
+    "adamw": 0.002,
+    "rmsprop": 0.001,
+    "adagrad": 0.05,
+    "sgd": 0.5,
+    "momentum": 0.05,
+}
+
+
+def budget_seconds(text: str) -> float:
+    """Seconds of ``90``, ``90s``, ``10m`` or ``2h``; raises ConfigError otherwise."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ConfigError(f"--budget {text!r}: expected a time such as 90s, 10m or 2h")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Config(Section):
+    """All stages together: what ``config.json`` holds and ``--config`` replays."""
+
+    corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
+    split: SplitConfig = dataclasses.field(default_factory=SplitConfig)
+    vocabulary: VocabularyConfig = dataclasses.field(default_factory=VocabularyConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    @classmethod
+    def from_json(cls, values: object, where: str) -> Self:
+        """Build all sections; unknown sections and keys are refused."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: expected an object with settings, found {values!r:.40}")
+        sections = SECTIONS
+        for key in values:
+            if key not in sections:
+                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), sections)}")
+        return cls(
+            **{
+                name: section.from_json(values[name], f"{where}: {name}")
+                for name, section in sections.items()
+                if name in values
+            }
+        )
+
+    def replace(self, **changes: Any) -> "Config":
+        """Copy with single settings changed, whatever section they stand in."""
+        sections: dict[str, Section] = {}
+        for name, section in SECTIONS.items():
+            fields = {field.name for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+            mine = {key: changes.pop(key) for key in list(changes) if key in fields}
+            old: Any = getattr(self, name)
+            sections[name] = dataclasses.replace(old, **mine) if mine else old
+        if changes:
+            raise ConfigError(f"unknown setting {next(iter(changes))!r}")
+        return Config(**sections)  # type: ignore[arg-type]
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "corpus": CorpusConfig,
+    "split": SplitConfig,
+    "vocabulary": VocabularyConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+}
+
+# Named bundles of settings; an option given beside a preset wins.
+PRESETS: dict[str, dict[str, Any]] = {
+    "homework": {"max_size": 1000, "dim": 10, "hidden": 64, "layers": 1},
+}

@@ -160,7 +160,7 @@ def write_tensors(
     header: dict[str, Any] = {}
     offset = 0
     for name, array in arrays.items():
-        digest.update(memoryview(array.reshape(-1)).cast("B") if array.size else b"")
+        digest.update(_bytes_of(array))
         header[name] = {
             "dtype": _DTYPE_NAMES[array.dtype],
             "shape": list(array.shape),
@@ -178,8 +178,12 @@ def write_tensors(
         file.write(struct.pack("<Q", len(encoded)))
         file.write(encoded)
         for array in arrays.values():
-            if array.size:
-                file.write(memoryview(array.reshape(-1)).cast("B"))
+            file.write(_bytes_of(array))
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    """Bytes of an array without a copy (its elements seen as uint8)."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
@@ -197,7 +201,7 @@ class TensorFile:
     """
 
     def __init__(self, path: Path | str, *, verify: bool | None = None):
-        """Open ``path``; ``verify`` the checksum always, never, or (None) when the file is small."""
+        """``verify`` the checksum always, never, or (None) when the file is small."""
         self.path = Path(path)
         try:
             with open(self.path, "rb") as file:

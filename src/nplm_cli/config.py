@@ -14,6 +14,9 @@ from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hin
 
 from nplm_cli.errors import ConfigError, did_you_mean
 
+# Does each sentence stand on its own, or does the context run on over </s>?
+Context = Literal["sentence", "stream"]
+
 
 def option(
     default: Any,
@@ -77,9 +80,7 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         if get_origin(kind) is Literal:
             if value in get_args(kind):
                 break
-        elif kind is float and type(value) in (int, float):
-            break
-        elif type(value) is kind:
+        elif (kind is float and type(value) in (int, float)) or type(value) is kind:
             break
     else:
         choices = [c for t in accepted if get_origin(t) is Literal for c in get_args(t)]
@@ -235,16 +236,13 @@ class ModelConfig(Section):
                 f"--order {self.order} sees no word: expected at least 2 "
                 "(or --arch ngram for a unigram model)"
             )
-        if self.freeze_vectors and self.vectors is None and self.init != "zero":
-            # Frozen random vectors are a legitimate experiment; it must be a decision.
-            pass
 
 
 @dataclass(frozen=True)
 class TrainingConfig(Section):
     """How the weights are found."""
 
-    context: Literal["sentence", "stream"] = option(
+    context: Context = option(
         "sentence",
         "Each sentence on its own, or each file as one text whose context runs on over </s>.",
     )
@@ -265,7 +263,7 @@ class TrainingConfig(Section):
         low=0,
     )
     dropout: float = option(
-        0.0, "Share of the combined context and of each hidden layer set to 0.", low=0, below=1
+        0.0, "Share of the word vectors and of each hidden layer set to 0.", low=0, below=1
     )
     batch: int = option(
         32,
@@ -295,11 +293,12 @@ class TrainingConfig(Section):
     stop_on: Literal["valid", "train"] = option(
         "valid", "Which loss has to improve for --patience and for the best weights."
     )
-    tolerance: float = option(
-        0.0, "Improvement in nats that counts for --patience.", low=0
-    )
+    tolerance: float = option(0.0, "Improvement in nats that counts for --patience.", low=0)
     eval_every: int | None = option(
         None, "Evaluate every so many steps (default: once an epoch).", low=1
+    )
+    checkpoint_every: float = option(
+        60.0, "Seconds between checkpoints, besides one at each evaluation.", low=0
     )
     seed: int = option(1, "Seed of all random numbers.", low=0, high=2**63 - 1)
     device: str = option("auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one.")
@@ -364,13 +363,12 @@ class Config(Section):
         for key in values:
             if key not in sections:
                 raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), sections)}")
-        return cls(
-            **{
-                name: section.from_json(values[name], f"{where}: {name}")
-                for name, section in sections.items()
-                if name in values
-            }
-        )
+        built: dict[str, Any] = {
+            name: section.from_json(values[name], f"{where}: {name}")
+            for name, section in sections.items()
+            if name in values
+        }
+        return cls(**built)
 
     def replace(self, **changes: Any) -> "Config":
         """Copy with single settings changed, whatever section they stand in."""
@@ -382,7 +380,7 @@ class Config(Section):
             sections[name] = dataclasses.replace(old, **mine) if mine else old
         if changes:
             raise ConfigError(f"unknown setting {next(iter(changes))!r}")
-        return Config(**sections)  # type: ignore[arg-type]
+        return dataclasses.replace(self, **sections)  # type: ignore[arg-type]
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -1,0 +1,101 @@
+"""The ``nplm`` command: all subcommands, and the exit code of whatever happens.
+
+0 done; 1 failed while running; 2 wrong usage or input; 130 interrupted; a closed pipe is quiet.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from nplm_cli import __version__
+from nplm_cli.cli import ask, corpus_commands, output, train_command, vector_commands
+from nplm_cli.errors import NplmError, did_you_mean
+
+app = typer.Typer(
+    name="nplm",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train and query neural language models over n-gram windows.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        output.write_line(f"nplm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
+
+
+for _module in (corpus_commands, train_command, ask, vector_commands):
+    _module.register(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors become one line on stderr."""
+    output.prepare_streams()
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(list(arguments), prog_name="nplm", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except NplmError as error:
+        output.note(str(error))
+        return error.exit_code
+    except KeyboardInterrupt as error:
+        output.note(str(error) or "interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader went away; nothing is wrong. Keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        output.note("interrupted")
+        return 130
+    except MemoryError:
+        output.note("out of memory: use less text at once, a smaller --max-size or --batch")
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        output.note(f"{where}{error.strerror or error}")
+        return 1
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            output.write_line(error.format_message())  # type: ignore[attr-defined]
+            return 0
+        if hasattr(error, "format_message"):  # usage errors of the option parser
+            output.note(_usage(error, command))
+            return 2
+        raise
+
+
+def _usage(error: Exception, command: object) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path.removeprefix("nplm").strip() if context else ""
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    name = getattr(error, "option_name", None)
+    if name and context:
+        known = [option for p in context.command.params for option in p.opts + p.secondary_opts]
+        message = f"no such option: {name}{did_you_mean(name, known)}"
+    elif message.startswith("No such command"):
+        typed = message.split("'")[1] if "'" in message else ""
+        known = list(getattr(command, "commands", {}))
+        message = f"no such command: {typed}{did_you_mean(typed, known)}"
+    where = f"{path}: " if path else ""
+    return (
+        f"{where}{message[:1].lower()}{message[1:]} (see nplm {path + ' ' if path else ''}--help)"
+    )

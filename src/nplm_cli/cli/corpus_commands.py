@@ -1,0 +1,154 @@
+"""``nplm tokenize`` and ``nplm vocab``: what the text becomes before anything is trained."""
+
+import contextlib
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from nplm_cli import events
+from nplm_cli.artifacts import atomic_write
+from nplm_cli.cli import output
+from nplm_cli.cli.options import given, with_settings
+from nplm_cli.cli.progress import ProgressView
+from nplm_cli.config import CorpusConfig, VocabularyConfig
+from nplm_cli.corpus.formats import CorpusReader, read_sentences
+from nplm_cli.corpus.vocabulary import (
+    COVERAGE_SIZES,
+    EOS,
+    CoverageRow,
+    Cut,
+    coverage,
+    cut_vocabulary,
+)
+
+Inputs = Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("tokenize")(tokenize_cli)
+    app.command("vocab")(vocab_cli)
+
+
+def _reader(inputs: list[str], config: CorpusConfig, view: ProgressView) -> CorpusReader:
+    return read_sentences(inputs, config, on_event=lambda text: view(events.Message(text)))
+
+
+def _counts_line(reader: CorpusReader) -> str:
+    c = reader.counts
+    extra = f", {c.malformed_total:,} malformed tokens" if c.malformed_total else ""
+    return (
+        f"{c.files:,} files, {c.lines:,} lines ({c.blank_lines:,} blank), "
+        f"{c.sentences:,} sentences, {c.tokens:,} tokens, {c.characters:,} characters{extra}"
+    )
+
+
+@contextlib.contextmanager
+def _data_out(path: Path | None) -> Iterator[IO[bytes]]:
+    if path is None or str(path) == "-":
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with atomic_write(path) as file:
+            yield file
+
+
+@with_settings("corpus")
+def tokenize_cli(
+    inputs: Inputs,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write (default: stdout).")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Turn text into sentences of tokens, one sentence a line."""
+    import json as json_module
+
+    config = CorpusConfig(**given(settings))
+    with ProgressView(quiet=quiet) as view:
+        reader = _reader(inputs, config, view)
+        with _data_out(output_file) as file:
+            for sentence in reader:
+                if json:
+                    record = {"schema": 1, **sentence._asdict()}
+                    line = json_module.dumps(record, ensure_ascii=False)
+                else:
+                    line = " ".join(sentence.tokens)
+                file.write(line.encode() + b"\n")
+        view(events.Message(_counts_line(reader)))
+        for fault in reader.counts.malformed:
+            view(events.Message(fault, warning=True))
+
+
+def vocab(
+    inputs: list[str], config: CorpusConfig, cut: VocabularyConfig, view: ProgressView
+) -> tuple[Cut, list[CoverageRow], CorpusReader]:
+    """Count the words of a text and cut; returns the cut, the coverage table and the reader."""
+    reader = _reader(inputs, config, view)
+    counts: Counter[str] = Counter()
+    for sentence in reader:
+        counts.update(sentence.tokens)
+    del counts[EOS]
+    made = cut_vocabulary(counts, reader.counts.sentences, cut)
+    sizes = [*COVERAGE_SIZES, len(made.vocabulary) - 2]
+    return made, coverage(counts, sizes), reader
+
+
+@with_settings("corpus", "vocabulary")
+def vocab_cli(
+    inputs: Inputs,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="vocabulary.tsv to write.")
+    ] = None,
+    top_oov: Annotated[
+        int, typer.Option(help="How many of the most frequent unknown words to list.", min=0)
+    ] = 10,
+    json: Json = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Count words, cut the vocabulary, and show what each size covers."""
+    chosen = given(settings)
+    names = {f.name for f in dataclasses.fields(VocabularyConfig)}
+    cut_config = VocabularyConfig(**{k: v for k, v in chosen.items() if k in names})
+    config = CorpusConfig(**{k: v for k, v in chosen.items() if k not in names})
+    with ProgressView(quiet=quiet) as view:
+        cut, rows, reader = vocab(inputs, config, cut_config, view)
+        for text in cut.notes:
+            view(events.Message(text, warning=True))
+        view(events.Message(_counts_line(reader)))
+    if output_file is not None:
+        cut.vocabulary.save(output_file)
+    size = len(cut.vocabulary) - 2
+    if json:
+        output.write_json(
+            {
+                "schema": 1,
+                "sentences": reader.counts.sentences,
+                "tokens": reader.counts.tokens,
+                "types": size + len(cut.unknown),
+                "size": size,
+                "unk_types": cut.unk_types,
+                "coverage": [dataclasses.asdict(row) for row in rows],
+                "top_oov": [{"word": w, "count": n} for w, n in cut.unknown[:top_oov]],
+            }
+        )
+        return
+    output.write_table(
+        ["size", "types", "covered_tokens", "unk_tokens", "unk_share", "chosen"],
+        [[*dataclasses.astuple(row), "*" if row.size == size else ""] for row in rows],
+        title=f"{size + len(cut.unknown):,} types, {reader.counts.tokens:,} tokens",
+    )
+    if cut.unknown and top_oov and not quiet:
+        listed = ", ".join(f"{w} {n:,}" for w, n in cut.unknown[:top_oov])
+        output.note(f"most frequent unknown words: {listed}")

@@ -1,0 +1,86 @@
+"""Options made from the settings: names, help texts and defaults stand in ``config.py`` alone."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from nplm_cli.config import SECTIONS, Section
+
+PANELS = {
+    "corpus": "Text",
+    "split": "Split",
+    "vocabulary": "Vocabulary",
+    "model": "Model",
+    "training": "Training",
+}
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each setting of the named sections.
+
+    The command takes them as ``**settings``; an option that was not given is None, so that
+    presets and config files can stand below what the user said.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        kept = [
+            p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        hints = get_type_hints(command, include_extras=True)
+        made = [parameter for name in names for parameter in _parameters(SECTIONS[name], name)]
+        command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[p.replace(annotation=hints[p.name]) for p in kept] + made
+        )
+        command.__annotations__ = {
+            p.name: p.annotation
+            for p in command.__signature__.parameters.values()  # type: ignore[attr-defined]
+        }
+        return command
+
+    return decorate
+
+
+def _parameters(section: type[Section], name: str) -> list[inspect.Parameter]:
+    hints = get_type_hints(section)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=_annotation(field, hints[field.name], PANELS[name]),
+        )
+        for field in dataclasses.fields(section)  # type: ignore[arg-type]
+    ]
+
+
+def _annotation(field: dataclasses.Field[Any], hint: Any, panel: str) -> Any:
+    kinds = [k for k in get_args(hint) if k is not type(None)] if None in _nones(hint) else [hint]
+    kind = kinds[0]
+    flag = "--" + field.name.replace("_", "-")
+    extra: dict[str, Any] = {"help": field.metadata["help"], "rich_help_panel": panel}
+    if field.default is not None:
+        extra["show_default"] = str(field.default)
+    if kind is bool:
+        opposite = "--" + (field.metadata["no"] or "no-" + flag[2:])
+        extra["show_default"] = flag[2:] if field.default else opposite[2:]
+        return Annotated[bool | None, typer.Option(f"{flag}/{opposite}", **extra)]
+    if get_origin(kind) is Literal:
+        # Plain text, so that a typo gets the nearest name from the settings' own check.
+        extra["metavar"] = "|".join(get_args(kind))
+        kind = str
+    elif field.metadata["metavar"]:
+        extra["metavar"] = field.metadata["metavar"]
+    return Annotated[kind | None, typer.Option(flag, **extra)]
+
+
+def _nones(hint: Any) -> list[None]:
+    return [None for argument in get_args(hint) if argument is type(None)]
+
+
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Keep the settings that the user named."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -1,0 +1,115 @@
+"""What a person or a program sees: data on stdout, everything else on stderr.
+
+On a terminal a table; otherwise tab-separated lines with a header; with ``--json`` one object
+(or one a line). Rich is loaded only where a table or a bar is drawn.
+"""
+
+import json
+import math
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+
+def prepare_streams() -> None:
+    """LF on all systems; a console that cannot show a character gets an escape, not a crash."""
+    for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
+        if not hasattr(stream, "reconfigure"):
+            continue
+        utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+        stream.reconfigure(errors=errors if utf8 else "backslashreplace", newline="\n")
+
+
+def to_terminal(stream: TextIO | None = None) -> bool:
+    """Whether the stream is a terminal that can show a table."""
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def plain(text: str) -> str:
+    """Text with control characters shown as escapes: a word of a corpus never drives a terminal.
+
+    Tabs and line ends are escaped too, so that a row stays a row.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c
+        if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else c.encode("unicode_escape", "backslashreplace").decode()
+        for c in text
+    )
+
+
+def write_line(text: str) -> None:
+    """Write one line of data."""
+    sys.stdout.write(text + "\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one object on one line; a number that JSON cannot hold becomes null."""
+    write_line(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def cell(value: Any) -> str:
+    """Text of one value: figures to six digits, no negative zero, nothing for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if math.isinf(value):
+            return "inf" if value > 0 else "-inf"
+        return f"{value + 0.0:.6g}"
+    return plain(str(value))
+
+
+def write_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str | None = None,
+    style: str = "auto",
+) -> None:
+    """Write rows as a table on a terminal (or ``style`` table), else as TSV with a header."""
+    if style == "tsv" or (style == "auto" and not to_terminal()):
+        write_line("\t".join(columns))
+        for row in rows:
+            write_line("\t".join(cell(value) for value in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    kept = [list(row) for row in rows]
+    for i, column in enumerate(columns):
+        figures = all(isinstance(row[i], int | float | None) for row in kept)
+        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+    for row in kept:
+        # Text, not markup: a word such as [bold] is shown as it is.
+        table.add_row(*(Text(cell(value)) for value in row))
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(table)
+
+
+def note(text: str) -> None:
+    """Tell the user something on stderr."""
+    print(f"nplm: {plain(text)}", file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    note(f"warning: {text}")

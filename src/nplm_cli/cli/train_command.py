@@ -1,0 +1,178 @@
+"""``nplm train``: from text to a run directory in one command."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from nplm_cli import pipeline
+from nplm_cli.artifacts import read_json
+from nplm_cli.cli import output
+from nplm_cli.cli.ledger_table import write_report
+from nplm_cli.cli.options import given, with_settings
+from nplm_cli.cli.progress import ProgressView
+from nplm_cli.config import PRESETS, Config
+from nplm_cli.corpus.preparation import Sources
+from nplm_cli.errors import ConfigError, did_you_mean
+
+# What may change when a training goes on.
+RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "checkpoint_every")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(train_cli)
+
+
+@with_settings("model", "training", "vocabulary", "corpus", "split")
+def train_cli(
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, or - for standard input.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="RUN", help="Run directory to write.")
+    ] = None,
+    valid: Annotated[
+        list[str] | None, typer.Option(help="Validation text (else split off).", metavar="FILE")
+    ] = None,
+    test: Annotated[
+        list[str] | None, typer.Option(help="Test text (else split off).", metavar="FILE")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Bundle of settings: " + ", ".join(PRESETS) + ".")
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="Settings of another run (RUN/config.json).", metavar="FILE"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted training in RUN.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in RUN.")] = False,
+    progress: Annotated[
+        str, typer.Option(help="Progress on stderr.", metavar="auto|bar|plain|none")
+    ] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
+    ] = False,
+    **settings: Any,
+) -> None:
+    """Train a language model on text and write a run directory."""
+    started = time.monotonic() - time.process_time()
+    if progress not in ("auto", "bar", "plain", "none"):
+        raise ConfigError(f"--progress {progress!r}: expected auto, bar, plain or none")
+    chosen = given(settings)
+    if folder is None:
+        raise ConfigError("where to? name the run directory with -o RUN")
+    with ProgressView(progress, quiet) as view, _SigintFlag() as interrupted:
+        common: dict[str, Any] = {
+            "on_event": view,
+            "interrupted": interrupted,
+            "started": started,
+        }
+        try:
+            if resume:
+                _refuse_beside_resume(inputs, force, preset, config_file, chosen)
+                report = pipeline.resume(folder, changes=chosen, **common)
+            else:
+                if not inputs:
+                    raise ConfigError("no input: name files or folders, or - for standard input")
+                report = pipeline.train(
+                    Sources(tuple(inputs), tuple(valid or ()), tuple(test or ())),
+                    folder,
+                    _config(preset, config_file, chosen),
+                    force=force,
+                    argv=sys.argv[1:],
+                    **common,
+                )
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(_how_to_go_on(folder)) from error
+    if json:
+        output.write_json(report)
+    else:
+        write_report(report)
+    if not quiet:
+        output.note(f"run written to {folder}; try: nplm neighbors {folder} WORD")
+
+
+def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]) -> Config:
+    """Settings from file, preset and options; what comes later wins."""
+    config = Config()
+    if config_file is not None:
+        values = read_json(config_file)
+        if isinstance(values, dict) and "settings" in values:
+            values = values["settings"]
+        config = Config.from_json(values, str(config_file))
+    changes: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in PRESETS:
+            raise ConfigError(
+                f"--preset {preset!r}: expected one of {', '.join(PRESETS)}"
+                f"{did_you_mean(preset, PRESETS)}"
+            )
+        changes |= PRESETS[preset]
+    # One of these sets takes the place of the others, wherever they came from.
+    for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
+        if any(name in chosen for name in group):
+            changes |= dict.fromkeys(group)
+    return config.replace(**(changes | chosen))
+
+
+def _refuse_beside_resume(
+    inputs: list[str] | None,
+    force: bool,
+    preset: str | None,
+    config_file: Path | None,
+    chosen: dict[str, Any],
+) -> None:
+    if inputs or force or preset or config_file:
+        raise ConfigError("--resume takes its text and settings from RUN: give only -o RUN")
+    for name in chosen:
+        if name not in RESUMABLE:
+            allowed = ", ".join("--" + n.replace("_", "-") for n in RESUMABLE)
+            raise ConfigError(
+                f"--{name.replace('_', '-')} cannot change on --resume (only {allowed})"
+            )
+    for group in (("epochs", "steps", "budget"),):
+        if any(name in chosen for name in group):
+            chosen.update({name: chosen.get(name) for name in group})
+
+
+def _how_to_go_on(folder: Path) -> str:
+    if (folder / "checkpoint.safetensors").exists():
+        return (
+            f"interrupted; the model so far is usable, and this goes on with it: "
+            f"nplm train --resume -o {folder}"
+        )
+    return "interrupted before the training began; nothing was written"
+
+
+class _SigintFlag:
+    """Ctrl-C once asks the loop to stop after its step; twice stops at once."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._training = False
+        self._old: Any = None
+
+    def __enter__(self) -> "_SigintFlag":
+        self._old = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.signal(signal.SIGINT, self._old)
+
+    def __call__(self) -> bool:
+        self._training = True
+        return self._set
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._set or not self._training:
+            raise KeyboardInterrupt
+        self._set = True
+        output.note("stopping after this step (Ctrl-C again stops at once)")

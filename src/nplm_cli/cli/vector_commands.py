@@ -1,0 +1,169 @@
+"""``nplm neighbors`` and ``nplm export``: word vectors, queried and handed on."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nplm_cli.cli import output
+from nplm_cli.errors import ConfigError, UnknownWordError
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+EXPORT_FORMATS = ("word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors")
+SINGLE_FILE = ("word2vec", "word2vec-bin", "glove")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("neighbors")(neighbors_cli)
+    app.command("export")(export_cli)
+
+
+def _load(path: Path, which: str) -> tuple[Any, Any]:
+    """Vectors of a run directory or a vector file, and the run (None for a file)."""
+    if which not in ("input", "output"):
+        raise ConfigError(f"--vectors {which!r}: expected input or output")
+    if path.is_dir():
+        from nplm_cli.query.run import Run
+
+        run = Run(path)
+        return run.keyed_vectors(output=which == "output"), run
+    from nplm_cli.vectors.formats import load_vectors
+
+    if which == "output":
+        raise ConfigError(f"{path} is a vector file: --vectors output needs a run directory")
+    return load_vectors(path), None
+
+
+def neighbors_cli(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_VECTORS", help="Run directory or vector file.")
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD...|-", help="Words; - for stdin.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--top", help="Neighbours of each word.", min=1)] = 10,
+    random: Annotated[
+        int | None, typer.Option(help="Draw so many words instead of naming them.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of --random.", min=0)] = 1,
+    band: Annotated[
+        str | None,
+        typer.Option(metavar="LOW-HIGH", help="Frequency ranks that --random draws from."),
+    ] = None,
+    all_tokens: Annotated[
+        bool, typer.Option("--all-tokens", help="--random may draw punctuation and digits.")
+    ] = False,
+    metric: Annotated[
+        str, typer.Option(metavar="cosine|euclidean|correlation", help="What near means.")
+    ] = "cosine",
+    vectors: Annotated[
+        str, typer.Option(metavar="input|output", help="Word vectors, or rows of the output layer.")
+    ] = "input",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the most similar words, the word itself and the specials left out."""
+    from nplm_cli.vectors.unknown import explain_unknown
+
+    keyed, run = _load(source, vectors)
+    queries = _queries(keyed, words or [], random, seed, band, all_tokens)
+    known = [word for word in queries if keyed.index_of(word) is not None]
+    found = dict(zip(known, keyed.neighbors(known, k=k, metric=metric), strict=True))
+    column = {"cosine": "cosine", "correlation": "correlation", "euclidean": "distance"}[metric]
+    unknown = {}
+    for word in queries:
+        if word not in found and word not in unknown:
+            counts = run.unknown_counts if run is not None else None
+            unknown[word] = explain_unknown(word, keyed.words, counts)
+    rows = []
+    for word in queries:
+        if word in unknown:
+            if len(queries) == 1 and words != ["-"]:
+                raise UnknownWordError(unknown[word].describe())
+            if not json:
+                output.warn(unknown[word].describe())
+        if json:
+            output.write_json(_record(word, found.get(word), unknown.get(word), metric))
+        for rank, neighbor in enumerate(found.get(word, []), 1):
+            rows.append([word, rank, *neighbor])
+    if not json:
+        output.write_table(["query", "rank", "word", column, "count"], rows)
+
+
+def _record(word: str, neighbors: Any, unknown: Any, metric: str) -> dict[str, Any]:
+    record: dict[str, Any] = {"schema": 1, "query": word, "oov": neighbors is None}
+    if unknown is not None:
+        record |= {k: v for k, v in dataclasses.asdict(unknown).items() if k != "word"}
+    record["metric"] = metric
+    record["neighbors"] = [n._asdict() for n in neighbors or []]
+    return record
+
+
+def _queries(
+    keyed: Any,
+    words: list[str],
+    random: int | None,
+    seed: int,
+    band: str | None,
+    all_tokens: bool,
+) -> list[str]:
+    if random is not None:
+        if words:
+            raise ConfigError("--random draws the words: name none beside it")
+        keep = (lambda word: True) if all_tokens else None
+        return keyed.sample_words(random, seed=seed, band=_band(band), keep=keep)
+    if band is not None or all_tokens:
+        raise ConfigError("--band and --all-tokens belong to --random")
+    if words == ["-"]:
+        text = sys.stdin.buffer.read().decode("utf-8", "strict")
+        words = text.removeprefix("\ufeff").split()
+    elif "-" in words:
+        raise ConfigError("'-' stands alone: either words or standard input")
+    if not words:
+        raise ConfigError("no word: name some, or - for standard input, or --random 20")
+    return words
+
+
+def _band(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    low, dash, high = text.partition("-")
+    if not (dash and low.isdecimal() and high.isdecimal()):
+        raise ConfigError(f"--band {text!r}: expected two ranks such as 100-5000")
+    return int(low), int(high)
+
+
+def export_cli(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_VECTORS", help="Run directory or vector file.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; - for stdout.")],
+    format: Annotated[
+        str, typer.Option(metavar="|".join(EXPORT_FORMATS), help="Layout of the file.")
+    ] = "word2vec",
+    vectors: Annotated[
+        str, typer.Option(metavar="input|output", help="Word vectors, or rows of the output layer.")
+    ] = "input",
+    quiet: Quiet = False,
+) -> None:
+    """Write the word vectors in a format that other programs read."""
+    from nplm_cli.vectors.export import save_vectors, write_vectors
+
+    keyed, _ = _load(source, vectors)
+    if format not in EXPORT_FORMATS:
+        raise ConfigError(f"--format {format!r}: expected one of {', '.join(EXPORT_FORMATS)}")
+    if str(file) == "-":
+        if format not in SINGLE_FILE:
+            raise ConfigError(f"--format {format} cannot go to stdout: name a file")
+        sys.stdout.flush()
+        write_vectors(sys.stdout.buffer, keyed, format)
+        sys.stdout.buffer.flush()
+        return
+    written = save_vectors(file, keyed, format)
+    if not quiet:
+        names = ", ".join(map(str, written))
+        output.note(f"{len(keyed.words):,} vectors of {keyed.dim} dimensions: {names}")

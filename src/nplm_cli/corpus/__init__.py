@@ -1,0 +1,1 @@
+"""Raw bytes become sentences of tokens, and tokens become ids on disk."""

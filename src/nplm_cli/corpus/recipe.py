@@ -1,0 +1,159 @@
+"""How raw text became tokens: stored with every model, applied to every question."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from nplm_cli import artifacts, config
+from nplm_cli.corpus import pku
+from nplm_cli.corpus.english import english_spans, piece_spans
+from nplm_cli.corpus.sentences import split_sentences
+from nplm_cli.corpus.tokenizers import (
+    UNKNOWN,
+    Span,
+    character_spans,
+    chinese_spans,
+    escape,
+    fold_width,
+)
+from nplm_cli.errors import ArtifactError, ConfigError
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True)
+class TextRecipe(config.Section):
+    """How raw text becomes tokens: the settings of ``CorpusConfig`` with nothing left open.
+
+    ``lang="char"`` makes tokens of single characters in every format.
+    """
+
+    lang: Literal["zh", "en", "char"]
+    format: Literal["raw", "segmented", "pku"]
+    sentences: Literal["line", "split"]
+    blank_lines: Literal["skip", "keep"] = "skip"
+    compounds: Literal["open", "join"] = "open"
+    keep_pos: bool = False
+    lowercase: bool = False
+    fold_width: bool = True
+
+    def __post_init__(self) -> None:
+        """Also refuse tags on characters."""
+        super().__post_init__()
+        if self.keep_pos and self.lang == "char":
+            raise ConfigError("--keep-pos with --lang char: a character has no part of speech")
+
+    def tokenize(self, text: str) -> list[str]:
+        """Tokens of one sentence, treated as the training text was."""
+        return [span.token for span in self.tokenize_spans(text)]
+
+    def tokenize_spans(self, text: str) -> list[Span]:
+        """Tokens of one sentence and their offsets in ``text``.
+
+        For a model of tagged text the sentence may be tagged or just words with spaces.
+        """
+        if self.format == "raw":
+            return self._normalized(self._raw_spans(self.folded(text)))
+        if self.format == "pku" and pku.tagged_share(text.split()) >= 0.9:
+            return self.tagged_spans(pku.parse_line(text, self.compounds))
+        words = (Span(match[0], *match.span()) for match in _WORD.finditer(self.folded(text)))
+        return self._normalized(
+            self._characters(words) if self.lang == "char" else words, keep_unknown=True
+        )
+
+    def tagged_spans(self, paragraph: pku.Paragraph) -> list[Span]:
+        """Tokens of a parsed line of tagged text."""
+        words = (
+            Span(
+                self.folded(f"{word}/{tag}" if self.keep_pos and tag else word),
+                start,
+                end,
+            )
+            for word, tag, start, end in paragraph.items
+        )
+        return self._normalized(self._characters(words) if self.lang == "char" else words)
+
+    def split(self, text: str) -> Iterator[list[str]]:
+        """Sentences of a line or paragraph of raw or segmented text, each a list of tokens."""
+        if self.format == "segmented":
+            tokens = self.segmented_tokens(text)
+            if self.sentences == "line":
+                yield tokens
+            else:
+                for start, end in split_sentences(tokens):
+                    yield tokens[start:end]
+            return
+        text = self.folded(text)
+        if self.sentences == "line":
+            yield [span.token for span in self._normalized(self._raw_spans(text))]
+            return
+        # Chinese and characters: find the sentences first, on pieces that know "3.14" and "Mr.".
+        spans = list(english_spans(text) if self.lang == "en" else piece_spans(text))
+        gaps = [not i or spans[i - 1].end < span.start for i, span in enumerate(spans)]
+        for start, end in split_sentences([span.token for span in spans], gaps):
+            if self.lang == "en":
+                sentence = self._normalized(iter(spans[start:end]))
+            else:
+                chunk = text[spans[start].start : spans[end - 1].end]
+                sentence = self._normalized(self._raw_spans(chunk))
+            yield [span.token for span in sentence]
+
+    def segmented_tokens(self, text: str) -> list[str]:
+        """The same as ``tokenize`` for segmented text, without offsets and faster."""
+        text = self.folded(text)
+        if self.lowercase:
+            text = text.lower()
+        tokens = text.split()
+        if self.lang == "char":
+            tokens = [c for token in tokens for c in ([token] if token == UNKNOWN else token)]
+        if "<" in text:
+            tokens = [escape(token, keep_unknown=True) for token in tokens]
+        return tokens
+
+    def folded(self, text: str) -> str:
+        """``text`` with full-width digits and letters folded if the recipe says so."""
+        return fold_width(text) if self.fold_width else text
+
+    def _raw_spans(self, text: str) -> Iterator[Span]:
+        if self.lang == "zh":
+            return chinese_spans(text)
+        return english_spans(text) if self.lang == "en" else character_spans(text)
+
+    def _characters(self, words: Iterator[Span]) -> Iterator[Span]:
+        for token, start, end in words:
+            if token == UNKNOWN and self.format != "raw":
+                yield Span(token, start, end)
+            else:
+                yield from (Span(c, start + i, start + i + 1) for i, c in enumerate(token))
+
+    def _normalized(self, spans: Iterator[Span], *, keep_unknown: bool = False) -> list[Span]:
+        if self.format == "raw" and not self.lowercase:
+            return list(spans)  # the tokenizers of raw text cut "<unk>" into its parts
+        result = []
+        for token, start, end in spans:
+            token = token.lower() if self.lowercase else token
+            result.append(Span(escape(token, keep_unknown=keep_unknown), start, end))
+        return result
+
+    def save(self, path: Path | str) -> None:
+        """Write the recipe as JSON (``tokenizer.json`` of a run)."""
+        artifacts.write_json(path, {"format_version": artifacts.FORMAT_VERSION, **self.to_json()})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what ``save`` wrote; raises ArtifactError when it is not that."""
+        values = artifacts.read_json(path)
+        if not isinstance(values, dict):
+            raise ArtifactError(f"{path}: expected an object with settings, found {values!r:.40}")
+        artifacts.check_format(path, values.pop("format_version", None))
+        for key in ("lang", "format", "sentences"):
+            if key not in values:
+                raise ArtifactError(f"{path}: no {key!r}: cut short, or not a tokenizer's file")
+        try:
+            return cls.from_json(values, str(path))
+        except ConfigError as error:
+            message = str(error)
+            where = "" if message.startswith(str(path)) else f"{path}: "
+            raise ArtifactError(f"{where}{message}") from error

@@ -1,0 +1,351 @@
+"""Token ids on disk: sentences of all parts as memory-mapped arrays, and the split.
+
+A corpus is tokenised once. The first pass writes provisional ids (in order of first sight);
+after the split and the vocabulary cut, a table turns them into final ids part by part.
+Ids are little-endian uint16 when the vocabulary has fewer than 65,536 entries, else uint32.
+"""
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from nplm_cli.artifacts import atomic_write, check_format, read_json, write_json
+from nplm_cli.config import Context, SplitConfig
+from nplm_cli.corpus.formats import Sentence
+from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK, UNK_ID, Vocabulary
+from nplm_cli.errors import ArtifactError, ConfigError
+
+PartName = Literal["train", "valid", "test"]
+PARTS: tuple[PartName, ...] = ("train", "valid", "test")
+# A split by documents needs enough of them that 5 % is at least one.
+MIN_DOCUMENTS = 20
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sentences of ids, each ended by ``</s>``; the layout every scorer reads.
+
+    ``ids_N`` is the stream w w ``</s>`` w ``</s>`` ...; sentence s is
+    ``ids_N[starts[s]:starts[s + 1]]`` with ``starts`` of length S + 1; ``file_starts`` are the
+    positions where a new file begins (stream policy: a new sequence). ``characters`` counts the
+    non-space characters of the words before they became ids.
+    """
+
+    ids_N: np.ndarray
+    starts: np.ndarray
+    file_starts: np.ndarray
+    characters: int
+
+    @property
+    def predictions(self) -> int:
+        """Number of predicted tokens: words and one ``</s>`` a sentence."""
+        return len(self.ids_N)
+
+    @property
+    def sentences(self) -> int:
+        """Number of sentences."""
+        return len(self.starts) - 1
+
+    @property
+    def words(self) -> int:
+        """Number of words, ``</s>`` not counted."""
+        return self.predictions - self.sentences
+
+    def sequence_starts(self, context: Context) -> np.ndarray:
+        """Where a sequence begins and the last one ends: sentences, or files under ``stream``."""
+        if context == "sentence":
+            return self.starts
+        return np.append(self.file_starts, self.predictions).astype(np.int64)
+
+    def oov(self) -> int:
+        """Number of ``<unk>`` tokens."""
+        return int(np.count_nonzero(np.asarray(self.ids_N) == UNK_ID))
+
+
+def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> Part:
+    """Encode sentences in memory with a known vocabulary."""
+    get = vocabulary.index.get
+    ids = array("I")
+    starts = array("q", [0])
+    file_starts = array("q")
+    characters = 0
+    file = -1
+    for sentence in sentences:
+        if sentence.file != file:
+            file = sentence.file
+            file_starts.append(len(ids))
+        ids.extend([get(token, UNK_ID) for token in sentence.tokens])
+        ids.append(EOS_ID)
+        starts.append(len(ids))
+        characters += sum(map(len, sentence.tokens))
+    return Part(
+        np.frombuffer(ids, np.uint32) if ids else np.zeros(0, np.uint32),
+        np.frombuffer(starts, np.int64),
+        np.frombuffer(file_starts, np.int64) if file_starts else np.zeros(0, np.int64),
+        characters,
+    )
+
+
+class TokenStore:
+    """First pass: sentences as provisional ids in files of ``folder``, units and hashes beside.
+
+    Provisional id 0 is ``</s>``, 1 is a literal ``<unk>``; the others follow in order of first
+    sight. Several stores (training text, explicit validation text) share one ``types`` table.
+    """
+
+    def __init__(self, folder: Path, name: str, types: defaultdict[str, int]):
+        self.types = types
+        self._paths = {key: folder / f"{name}.{key}" for key in ("tokens", "offsets", "units")}
+        self.sentences = 0
+        self.tokens = 0
+
+    def read(self, sentences: Iterable[Sentence]) -> Iterator[int]:
+        """Take in all sentences; yields the number of tokens so far now and then."""
+        lookup = self.types.__getitem__
+        eos = lookup(EOS)
+        with (
+            open(self._paths["tokens"], "wb") as tokens_file,
+            open(self._paths["offsets"], "wb") as offsets_file,
+            open(self._paths["units"], "wb") as units_file,
+        ):
+            ids, offsets, units = array("I"), array("Q", [0]), array("Q")
+            position = 0
+            for sentence in sentences:
+                ids.extend(map(lookup, sentence.tokens))
+                ids.append(eos)
+                position += len(sentence.tokens) + 1
+                offsets.append(position)
+                text_hash = hashlib.blake2b(" ".join(sentence.tokens).encode(), digest_size=8)
+                units.extend(
+                    (
+                        sentence.document,
+                        sentence.block,
+                        sentence.line,
+                        sentence.file,
+                        int.from_bytes(text_hash.digest(), "little"),
+                    )
+                )
+                self.sentences += 1
+                self.tokens += len(sentence.tokens)
+                if len(ids) >= 1 << 16:
+                    for values, file in ((ids, tokens_file), (offsets, offsets_file)):
+                        values.tofile(file)
+                    units.tofile(units_file)
+                    ids, offsets, units = array("I"), array("Q"), array("Q")
+                    yield self.tokens
+            ids.tofile(tokens_file)
+            offsets.tofile(offsets_file)
+            units.tofile(units_file)
+        yield self.tokens
+
+    def _load(self, key: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+        path = self._paths[key]
+        if not path.stat().st_size:
+            return np.zeros((0, *shape[1:]), dtype)
+        return np.memmap(path, dtype, "r").reshape(shape)
+
+    @property
+    def ids_N(self) -> np.ndarray:
+        """Provisional ids, uint32."""
+        return self._load("tokens", np.uint32, (-1,))
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Start of each sentence and the end of the last, uint64 of length S + 1."""
+        return self._load("offsets", np.uint64, (-1,))
+
+    @property
+    def units(self) -> np.ndarray:
+        """A row a sentence: document, block, line, file, hash of the sentence's text."""
+        return self._load("units", np.uint64, (-1, 5))
+
+    def remove(self) -> None:
+        """Delete the files of the first pass."""
+        for path in self._paths.values():
+            path.unlink(missing_ok=True)
+
+
+def new_types() -> defaultdict[str, int]:
+    """Return a table that gives each new token the next provisional id."""
+    types: defaultdict[str, int] = defaultdict()
+    types.default_factory = types.__len__
+    types[EOS], types[UNK]
+    return types
+
+
+def split_sentences(units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, str]:
+    """Part of each sentence (0 train, 1 valid, 2 test) and the unit that was kept together.
+
+    Units are documents (article or file); where there are fewer than 20, blank-line blocks;
+    then lines. ``hash`` sends a unit to the part that its own text decides, so that the same
+    text lands on the same side in every run. Raises ConfigError when a part that was asked for
+    would stay empty.
+    """
+    sentences = len(units)
+    parts_S = np.zeros(sentences, np.uint8)
+    if config.split_by == "none" or config.valid_share == config.test_share == 0:
+        return parts_S, "none"
+    unit = ""
+    for column, unit in enumerate(("document", "block", "line")):  # noqa: B007
+        # A unit's number may come again in the next file: file and number together name it.
+        changed = np.any(units[1:, [3, column]] != units[:-1, [3, column]], axis=1)
+        first = np.concatenate([[0], np.flatnonzero(changed) + 1])[:sentences]
+        if len(first) >= MIN_DOCUMENTS:
+            break
+    asked = [share > 0 for share in (config.valid_share, config.test_share)]
+    if len(first) < 1 + sum(asked):
+        raise ConfigError(
+            f"a text of {len(first)} {unit}{'s' if len(first) != 1 else ''} cannot be split into "
+            "training and validation: give --valid FILE, or --split-by none to train on all"
+        )
+    lengths = np.diff(np.append(first, sentences))
+    if config.split_by == "order":
+        cumulative = np.cumsum(lengths) / sentences
+        middles = cumulative - lengths / (2 * sentences)
+        parts_U = np.select(
+            [middles > 1 - config.test_share, middles > 1 - config.test_share - config.valid_share],
+            [2, 1],
+            0,
+        )
+        keys = -np.arange(len(first), dtype=np.float64)
+    else:
+        positions = np.arange(sentences, dtype=np.uint64) - np.repeat(
+            first.astype(np.uint64), lengths
+        )
+        odd = positions * np.uint64(2) + np.uint64(1)  # so that the order of sentences matters
+        keys = _mixed(np.add.reduceat(units[:, 4] * odd, first)) / 2.0**64
+        parts_U = np.select(
+            [keys < config.test_share, keys < config.test_share + config.valid_share], [2, 1], 0
+        )
+    # A small text may leave a part empty by chance: give it the unit that came nearest.
+    order = np.argsort(keys, kind="stable")
+    for part, wanted in ((2, asked[1]), (1, asked[0])):
+        if wanted and not np.any(parts_U == part):
+            donors = [u for u in order if parts_U[u] == 0]
+            parts_U[donors[0]] = part
+    if not np.any(parts_U == 0):
+        raise ConfigError("the split leaves nothing to train on: lower --valid-share, --test-share")
+    return np.repeat(parts_U.astype(np.uint8), lengths), unit
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Finaliser of splitmix64 (Steele et al. 2014): every input bit moves every output bit."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def count_tokens(store: TokenStore, parts_S: np.ndarray, part: int) -> np.ndarray:
+    """Count each provisional id in the sentences of one part."""
+    counts = np.zeros(len(store.types), np.int64)
+    for _, ids in _sentences_of(store, parts_S, part):
+        counts += np.bincount(ids, minlength=len(counts))
+    return counts
+
+
+def _sentences_of(
+    store: TokenStore, parts_S: np.ndarray, part: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of a part: indices of its sentences and their ids, in bounded memory."""
+    offsets = store.offsets.astype(np.int64)
+    ids_N = store.ids_N
+    begin = 0
+    while begin < store.sentences:
+        end = int(np.searchsorted(offsets, offsets[begin] + _BLOCK, "right")) - 1
+        end = max(end, begin + 1)
+        chosen = parts_S[begin:end] == part
+        lengths = np.diff(offsets[begin : end + 1])
+        block = ids_N[offsets[begin] : offsets[end]]
+        yield begin + np.flatnonzero(chosen), block[np.repeat(chosen, lengths)]
+        begin = end
+
+
+def write_part(
+    folder: Path,
+    name: PartName,
+    store: TokenStore,
+    parts_S: np.ndarray,
+    table: np.ndarray,
+    characters_by_type: np.ndarray,
+) -> dict[str, int]:
+    """Write the sentences of one part with final ids; returns its counts.
+
+    ``table`` maps provisional to final ids and has the dtype of the ids on disk.
+    """
+    number = PARTS.index(name)
+    lengths = np.diff(store.offsets.astype(np.int64))
+    characters = 0
+    oov = 0
+    with atomic_write(folder / f"{name}.ids") as file:
+        for _, ids in _sentences_of(store, parts_S, number):
+            final = table[ids]
+            characters += int(characters_by_type[ids].sum())
+            oov += int(np.count_nonzero(final == UNK_ID))
+            file.write(final.tobytes())
+    chosen = np.flatnonzero(parts_S == number)
+    starts = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype("<i8")
+    files = store.units[chosen, 3]
+    new_file = np.concatenate([[True], files[1:] != files[:-1]])[: len(chosen)]
+    file_starts = starts[:-1][new_file]
+    for suffix, values in (("sentences", starts), ("files", file_starts.astype("<i8"))):
+        with atomic_write(folder / f"{name}.{suffix}") as file:
+            file.write(values.tobytes())
+    tokens = int(starts[-1])
+    return {
+        "sentences": len(chosen),
+        "words": tokens - len(chosen),
+        "predictions": tokens,
+        "oov": oov,
+        "characters": characters,
+    }
+
+
+def ids_dtype(vocabulary_size: int) -> np.dtype:
+    """Dtype of ids on disk."""
+    return np.dtype("<u2" if vocabulary_size < 65_536 else "<u4")
+
+
+def write_index(folder: Path, vocabulary_size: int, parts: dict[str, dict[str, int]]) -> None:
+    """Write what is needed to open the parts again."""
+    dtype = "uint16" if ids_dtype(vocabulary_size).itemsize == 2 else "uint32"
+    write_json(folder / "index.json", {"format_version": 1, "dtype": dtype, "parts": parts})
+
+
+def open_parts(folder: Path) -> dict[str, Part]:
+    """Open all parts that were written; sizes are checked against the index."""
+    index = read_json(folder / "index.json")
+    path = folder / "index.json"
+    if not isinstance(index, dict) or not isinstance(index.get("parts"), dict):
+        raise ArtifactError(f"{path}: not an index of parts")
+    check_format(path, index.get("format_version"))
+    if index.get("dtype") not in ("uint16", "uint32"):
+        raise ArtifactError(f"{path}: unknown dtype {index.get('dtype')!r}")
+    dtype = np.dtype("<u2" if index["dtype"] == "uint16" else "<u4")
+    parts = {}
+    for name, counts in index["parts"].items():
+        if name not in PARTS:
+            raise ArtifactError(f"{path}: unknown part {name!r}")
+        ids = _map(folder / f"{name}.ids", dtype)
+        starts = _map(folder / f"{name}.sentences", np.dtype("<i8"))
+        if len(ids) != counts["predictions"] or len(starts) != counts["sentences"] + 1:
+            raise ArtifactError(f"{folder / name}.ids: not as long as index.json says: damaged")
+        parts[name] = Part(
+            ids, starts, _map(folder / f"{name}.files", np.dtype("<i8")), counts["characters"]
+        )
+    return parts
+
+
+def _map(path: Path, dtype: np.dtype) -> np.ndarray:
+    try:
+        if not path.stat().st_size:
+            return np.zeros(0, dtype)
+        return np.memmap(path, dtype, "r")
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: {error}") from error

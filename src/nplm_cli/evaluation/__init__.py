@@ -1,0 +1,1 @@
+"""How good a model is: exact likelihoods, the ledger, and whether a difference means anything."""

@@ -1,0 +1,410 @@
+"""The stages in a row: text -> parts -> baseline -> training -> ledger, resumable.
+
+A run is prepared in a folder beside its final place and moved there when it is complete enough to
+be resumed, so that an input error leaves nothing behind.
+"""
+
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nplm_cli import __version__, events
+from nplm_cli.artifacts import (
+    FORMAT_VERSION,
+    TEMPORARY_SUFFIX,
+    remove_stale_temporaries,
+    write_json,
+    write_tensors,
+)
+from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config, Context
+from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources, prepare
+from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
+from nplm_cli.ngram import NgramModel
+from nplm_cli.query.run import Run
+from nplm_cli.query.scorer import open_scorer, score_baselines
+
+if TYPE_CHECKING:
+    from nplm_cli.models.base import LanguageModel
+    from nplm_cli.training.checkpoints import Progress
+
+
+def train(
+    sources: Sources,
+    folder: Path,
+    config: Config,
+    *,
+    force: bool = False,
+    argv: Sequence[str] = (),
+    on_event: events.OnEvent = events.ignore,
+    interrupted: Callable[[], bool] = lambda: False,
+    started: float | None = None,
+) -> dict[str, Any]:
+    """Train a model from text and return its report; everything is in ``folder`` afterwards.
+
+    Raises ConfigError when ``folder`` exists and neither is empty nor may be replaced
+    (``force``), InputError for the sources, TrainingError while training.
+    """
+    started = time.monotonic() if started is None else started
+    _check_target(folder, force)
+    config = _resolved(config)
+    staging = folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
+    try:
+        prepared = prepare(staging, sources, config, on_event)
+        record = {
+            "format_version": FORMAT_VERSION,
+            "nplm": __version__,
+            "settings": config.to_json(),
+            "data": prepared.record,
+            "environment": _environment(config),
+            "argv": list(argv),
+        }
+        _train_baseline(staging, config, prepared.record["vocabulary_size"], on_event)
+        write_json(staging / "config.json", record)
+        _move_into_place(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return _fit(Run(folder), started, on_event, interrupted, resumed=False)
+
+
+def resume(
+    folder: Path,
+    *,
+    changes: dict[str, Any] | None = None,
+    on_event: events.OnEvent = events.ignore,
+    interrupted: Callable[[], bool] = lambda: False,
+    started: float | None = None,
+) -> dict[str, Any]:
+    """Go on with an interrupted training where its last checkpoint stands.
+
+    ``changes`` may lengthen it (epochs, steps, budget, patience). Raises InputError when the text
+    has changed since.
+    """
+    started = time.monotonic() if started is None else started
+    run = Run(folder)
+    remove_stale_temporaries(folder)
+    for path in check_sources(run.record.get("data", {})):
+        on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
+    if changes:
+        record = dict(run.record)
+        record["settings"] = run.config.replace(**changes).to_json()
+        write_json(folder / "config.json", record)
+        run = Run(folder)
+    return _fit(run, started, on_event, interrupted, resumed=True, reopened=bool(changes))
+
+
+def _check_target(folder: Path, force: bool) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: name a directory for the run")
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"{folder} exists and is no run of nplm: name another directory")
+    if not force:
+        raise ConfigError(
+            f"{folder} holds a run already: --resume goes on with it, --force replaces it"
+        )
+
+
+def _resolved(config: Config) -> Config:
+    """Fill in what depends on other settings, so that config.json says what was done."""
+    training = config.training
+    changes: dict[str, Any] = {}
+    if training.lr is None:
+        changes["lr"] = DEFAULT_LR[training.optimizer]
+    if training.epochs is None and training.steps is None and training.budget is None:
+        changes["epochs"] = DEFAULT_EPOCHS
+    return config.replace(**changes)
+
+
+def _environment(config: Config) -> dict[str, Any]:
+    """What besides the settings a result may depend on."""
+    record: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "numpy": np.__version__,
+        "threads": config.training.threads or available_cores(),
+    }
+    if config.model.arch != "ngram":
+        from importlib.metadata import version
+
+        record["torch"] = version("torch")
+    return record
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _move_into_place(staging: Path, folder: Path) -> None:
+    """Put the prepared run where it belongs; an old run gives way only now."""
+    old = folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(staging, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _train_baseline(
+    folder: Path, config: Config, vocabulary_size: int, on_event: events.OnEvent
+) -> None:
+    part = open_parts(folder / DATA_FOLDER)["train"]
+    model = _train_ngram(
+        part, config, vocabulary_size, config.training.baseline_order, "kn", on_event
+    )
+    write_tensors(folder / "baseline.safetensors", model.tensors(), model.metadata())
+
+
+def _train_ngram(
+    part: Part,
+    config: Config,
+    vocabulary_size: int,
+    order: int,
+    smoothing: Any,
+    on_event: events.OnEvent,
+    max_tokens: int | None = 20_000_000,
+) -> NgramModel:
+    return NgramModel.train(
+        part.ids_N,
+        order=order,
+        vocab_size=vocabulary_size,
+        context=config.training.context,
+        file_starts=part.file_starts,
+        smoothing=smoothing,
+        k=config.model.k,
+        max_tokens=max_tokens if max_tokens is not None else part.predictions,
+        on_event=lambda text: on_event(events.Message(text)),
+    )
+
+
+def _fit(
+    run: Run,
+    started: float,
+    on_event: events.OnEvent,
+    interrupted: Callable[[], bool],
+    *,
+    resumed: bool,
+    reopened: bool = False,
+) -> dict[str, Any]:
+    """Train (or go on), then write and return the report."""
+    parts = open_parts(run.folder / DATA_FOLDER)
+    config = run.config
+    context = config.training.context
+    nll: Callable[[Part], np.ndarray]
+    if config.model.arch == "ngram":
+        model = _train_ngram(
+            parts["train"],
+            config,
+            len(run.vocabulary),
+            config.model.order,
+            config.model.smoothing,
+            on_event,
+            max_tokens=None,
+        )
+        write_tensors(run.folder / "model.safetensors", model.tensors(), model.metadata())
+        scorer = open_scorer(run)
+        summary: dict[str, Any] = {"seconds": round(time.monotonic() - started, 3)}
+
+        def nll(part: Part) -> np.ndarray:
+            return scorer.nll(part, context)
+    else:
+        from nplm_cli.evaluation.evaluator import evaluate
+
+        network, progress = _train_neural(
+            run, parts, started, on_event, interrupted, resumed, reopened
+        )
+        summary = {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "steps": progress.step,
+            "epochs": progress.epoch,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 3),
+            "best_step": progress.best_step,
+            "stopped": progress.finished,
+        }
+
+        def nll(part: Part) -> np.ndarray:
+            return evaluate(network, part, context)
+
+    report: dict[str, Any] = {
+        "schema": 1,
+        "run": run.folder.name,
+        "arch": config.model.arch,
+        "training": summary,
+        "notes": run.record["data"].get("notes", []),
+    }
+    for name in ("valid", "test"):
+        report[name] = None
+        if name in parts:
+            on_event(events.Progress(f"evaluating {name}", 0, None))
+            report[name] = part_ledger(run, parts[name], nll(parts[name]), context)
+    write_json(run.folder / "report.json", report)
+    return report
+
+
+def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> dict[str, Any]:
+    """Return the ledger of nats that some scorer gave, with the run's baselines."""
+    model = run.config.model
+    return ledger(
+        part,
+        nll_N,
+        context=context,
+        order=model.order,
+        unknown=run.unknown_types,
+        baselines=score_baselines(run, part, context),
+    )
+
+
+def _train_neural(
+    run: Run,
+    parts: dict[str, Part],
+    started: float,
+    on_event: events.OnEvent,
+    interrupted: Callable[[], bool],
+    resumed: bool,
+    reopened: bool,
+) -> tuple["LanguageModel", "Progress"]:
+    import torch
+
+    from nplm_cli.models import build
+    from nplm_cli.training.devices import memory_estimate, pick_device
+    from nplm_cli.training.loop import RunFiles, Trainer
+
+    config = run.config
+    torch.set_num_threads(run.record["environment"]["threads"])
+    device = pick_device(config.training.device)
+    network = build(config.model, len(run.vocabulary), config.training.dropout)
+    network.init_weights(torch.Generator().manual_seed(config.training.seed))
+    if config.model.vectors is not None:
+        _load_pretrained(run, network, on_event, quiet=resumed)
+    network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
+    network.to(device)
+    if config.model.init == "zero":
+        on_event(
+            events.Message(
+                "--init zero: units of a layer get equal gradients and stay equal", warning=True
+            )
+        )
+    on_event(events.Message(memory_estimate(network, config, parts["train"], device)))
+    trainer = Trainer(
+        network,
+        parts["train"],
+        parts.get("valid"),
+        config.training,
+        RunFiles(run.folder),
+        on_event=on_event,
+        interrupted=interrupted,
+        started=started,
+    )
+    if resumed:
+        trainer.resume()
+        if reopened:
+            trainer.reopen()
+    progress = trainer.fit()
+    return network, progress
+
+
+def _load_pretrained(
+    run: Run, network: "LanguageModel", on_event: events.OnEvent, quiet: bool
+) -> None:
+    import torch
+
+    from nplm_cli.vectors.pretrained import initial_rows
+
+    path = run.config.model.vectors
+    assert path is not None
+    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
+    if vectors.shape[1] != run.config.model.dim:
+        raise ConfigError(
+            f"{path} has vectors of {vectors.shape[1]} dimensions, --dim is "
+            f"{run.config.model.dim}: give --dim {vectors.shape[1]}"
+        )
+    with torch.no_grad():
+        network.embedding.weight[torch.from_numpy(np.asarray(rows))] = torch.from_numpy(vectors)
+    if not quiet:
+        counts = run.vocabulary.counts
+        share = counts[rows].sum() / max(counts[2:].sum(), 1)
+        on_event(
+            events.Message(
+                f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
+                f"({share:.1%} of the known training tokens); the others start at random"
+            )
+        )
+
+
+def evaluate_text(
+    run: Run,
+    inputs: Sequence[str],
+    *,
+    context: Context | None = None,
+    corpus_changes: dict[str, Any] | None = None,
+    device: str = "auto",
+    on_event: events.OnEvent = events.ignore,
+) -> dict[str, Any]:
+    """Return the ledger of any text under a finished run."""
+    from nplm_cli.corpus.formats import read_sentences
+    from nplm_cli.corpus.shards import encode_sentences
+
+    settings = dataclasses.replace(
+        run.config.corpus, format="auto", encoding="auto", **(corpus_changes or {})
+    )
+    reader = read_sentences(
+        inputs,
+        settings,
+        recipe=run.recipe,
+        on_event=lambda text: on_event(events.Message(text)),
+    )
+    part = encode_sentences(reader, run.vocabulary)
+    policy = context or run.config.training.context
+    if run.config.model.arch == "ngram":
+        nll_N = open_scorer(run).nll(part, policy)
+    else:
+        nll_N = _torch_nll(run, part, policy, device, on_event)
+    result = part_ledger(run, part, nll_N, policy)
+    if result["oov_share"] > OOV_WARNING_SHARE:
+        on_event(
+            events.Message(
+                f"{result['oov_share']:.1%} of the words are unknown: compare by ppl_oov_adjusted "
+                "or bits_per_char, not by ppl",
+                warning=True,
+            )
+        )
+    return result
+
+
+def _torch_nll(
+    run: Run, part: Part, context: Context, device: str, on_event: events.OnEvent
+) -> np.ndarray:
+    from nplm_cli.evaluation.evaluator import evaluate
+    from nplm_cli.models import build
+    from nplm_cli.training.checkpoints import load_weights
+    from nplm_cli.training.devices import pick_device
+
+    network = build(run.config.model, len(run.vocabulary))
+    load_weights(run.weights.path, network)
+    network.to(pick_device(device))
+    return evaluate(
+        network,
+        part,
+        context,
+        on_progress=lambda n: on_event(events.Progress("evaluating", n, part.predictions)),
+    )

@@ -1,0 +1,60 @@
+"""A run in a few lines: what ``nplm info`` shows."""
+
+from typing import Any
+
+from nplm_cli.query.run import Run
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Model, text, vocabulary and result of a run, by name.
+
+    Layers are counted as the lectures do: hidden layers and the output layer, the input not.
+    """
+    model, training = run.config.model, run.config.training
+    data = run.record.get("data", {})
+    parts = data.get("parts", {})
+    record: dict[str, Any] = {
+        "run": str(run.folder),
+        "arch": model.arch,
+        "order": model.order,
+        "context": training.context,
+    }
+    if model.arch == "ngram":
+        record["smoothing"] = model.smoothing
+    else:
+        record |= {
+            "layers": model.layers + 1,
+            "layers_counted": f"{model.layers} hidden + output, input not counted",
+            "combine": model.combine,
+            "dim": model.dim,
+            "hidden": model.hidden if model.layers else None,
+            "activation": model.activation if model.layers else None,
+            "tied": model.tie,
+            "parameters": sum(run.weights[name].size for name in run.weights),
+        }
+    record |= {
+        "vocabulary": len(run.vocabulary),
+        "unknown_types": run.unknown_types.types,
+        "language": run.recipe.lang,
+        "format": run.recipe.format,
+        "sentences": run.recipe.sentences,
+    }
+    for name, counts in parts.items():
+        record[f"{name}_sentences"] = counts["sentences"]
+        record[f"{name}_words"] = counts["words"]
+        record[f"{name}_oov_share"] = counts["oov"] / counts["words"] if counts["words"] else 0.0
+    report = run.report()
+    if report is None:
+        record["finished"] = False
+    else:
+        record["finished"] = True
+        record |= {f"training_{key}": value for key, value in report["training"].items()}
+        for name in ("valid", "test"):
+            if report[name]:
+                record[f"{name}_ppl"] = report[name]["ppl"]
+                baselines = report[name]["baselines"]
+                if baselines:
+                    record[f"{name}_ppl_kneser_ney"] = baselines["kneser_ney"]["ppl"]
+    record["seed"] = training.seed
+    record["nplm"] = run.record.get("nplm")
+    return record

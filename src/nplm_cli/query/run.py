@@ -1,0 +1,135 @@
+"""A finished (or interrupted) run directory, opened for questions."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nplm_cli.artifacts import TensorFile, check_format, read_json
+from nplm_cli.config import Config
+from nplm_cli.corpus.formats import TextRecipe
+from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
+from nplm_cli.errors import ArtifactError, ConfigError
+from nplm_cli.evaluation.ledger import UnknownTypes
+from nplm_cli.ngram import NgramModel
+from nplm_cli.vectors.keyed import KeyedVectors
+
+
+class Run:
+    """Files of a run directory, each read when it is first asked for.
+
+    Raises ArtifactError, naming the file, when one is missing, damaged or of a newer format.
+    """
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            found = "not a directory" if self.folder.exists() else "no such directory"
+            raise ArtifactError(f"{folder}: {found}: expected a run that nplm train wrote")
+        if not (self.folder / "config.json").is_file():
+            raise ArtifactError(f"{folder}: no config.json: not a run directory of nplm train")
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Everything in config.json: settings, data, environment."""
+        path = self.folder / "config.json"
+        record = read_json(path)
+        if not isinstance(record, dict):
+            raise ArtifactError(f"{path}: expected an object")
+        check_format(path, record.get("format_version"))
+        return record
+
+    @cached_property
+    def config(self) -> Config:
+        """Return the settings of all stages."""
+        path = self.folder / "config.json"
+        try:
+            return Config.from_json(self.record.get("settings"), str(path))
+        except ConfigError as error:
+            raise ArtifactError(str(error)) from error
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens by id."""
+        return Vocabulary.load(self.folder / "vocabulary.tsv")
+
+    @cached_property
+    def recipe(self) -> TextRecipe:
+        """How raw text became tokens."""
+        return TextRecipe.load(self.folder / "tokenizer.json")
+
+    @cached_property
+    def unknown_counts(self) -> dict[str, int]:
+        """Training counts of the words that the cut left out."""
+        return load_unknown(self.folder / "unknown.tsv")
+
+    @cached_property
+    def unknown_types(self) -> UnknownTypes:
+        """How many types ``<unk>`` stands for."""
+        data = self.record.get("data", {})
+        return UnknownTypes(data.get("unk_types"), data.get("unk_reason"))
+
+    @cached_property
+    def weights(self) -> TensorFile:
+        """The model's tensors, memory-mapped."""
+        path = self.folder / "model.safetensors"
+        if not path.exists():
+            raise ArtifactError(
+                f"{path}: no weights yet: finish the training with nplm train --resume "
+                f"-o {self.folder}"
+            )
+        weights = TensorFile(path)
+        if self.config.model.arch != "ngram":
+            self._check_shapes(weights)
+        return weights
+
+    def _check_shapes(self, weights: TensorFile) -> None:
+        model = self.config.model
+        if "embedding.weight" not in weights or "output.bias" in weights != model.output_bias:
+            raise ArtifactError(f"{weights.path}: not the weights that config.json describes")
+        expected = (len(self.vocabulary), model.dim)
+        if weights.shape("embedding.weight") != expected:
+            raise ArtifactError(
+                f"{weights.path}: word vectors of shape {weights.shape('embedding.weight')}, "
+                f"vocabulary.tsv and config.json say {expected}"
+            )
+
+    @cached_property
+    def baseline(self) -> NgramModel | None:
+        """The Kneser-Ney model that every report compares with; None when there is none."""
+        path = self.folder / "baseline.safetensors"
+        if not path.exists():
+            return None
+        return open_ngram(path, len(self.vocabulary))
+
+    def keyed_vectors(self, *, output: bool = False) -> KeyedVectors:
+        """Word vectors of the embedding, or (``output``) the rows of the output matrix."""
+        if self.config.model.arch == "ngram":
+            raise ArtifactError(
+                f"{self.folder}: an n-gram count model has no word vectors; "
+                "train --arch ffn for them"
+            )
+        name = "embedding.weight"
+        if output and not self.config.model.tie:
+            name = "output.weight"
+        return KeyedVectors(
+            self.vocabulary.tokens,
+            self.weights[name],
+            self.vocabulary.counts,
+            skip=(UNK_ID, EOS_ID),
+        )
+
+    def report(self) -> dict[str, Any] | None:
+        """The final ledger, if the training got that far."""
+        path = self.folder / "report.json"
+        return read_json(path) if path.exists() else None
+
+
+def open_ngram(path: Path, vocabulary_size: int) -> NgramModel:
+    """Open n-gram tables; raises ArtifactError when they are for another vocabulary."""
+    file = TensorFile(path)
+    model = NgramModel.from_tensors({name: file[name] for name in file}, file.metadata)
+    if model.vocab_size != vocabulary_size:
+        raise ArtifactError(
+            f"{path}: counts over {model.vocab_size} words, vocabulary.tsv has {vocabulary_size}"
+        )
+    return model

@@ -1,0 +1,124 @@
+"""Exact log-probabilities of id sequences in numpy, the same two calls for every architecture."""
+
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+
+from nplm_cli.artifacts import TensorFile
+from nplm_cli.config import Context, ModelConfig
+from nplm_cli.corpus.batches import scoring_batches
+from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.evaluation.ledger import Baselines
+from nplm_cli.ngram import NgramModel, unigram_log_probs
+from nplm_cli.query import feedforward
+from nplm_cli.query.run import Run, open_ngram
+
+# Architecture -> module with initial_state and forward.
+FORWARD: dict[str, ModuleType] = {"ffn": feedforward}
+# Logits of one chunk, and ids of one batch: sizes at which products are efficient.
+CHUNK_LOGITS = 4_000_000
+BATCH_TOKENS = 4_096
+
+
+class Scorer(Protocol):
+    """What can be asked of a language model."""
+
+    @property
+    def order(self) -> int | None:
+        """n of an n-gram window (n - 1 words of context); None when unbounded."""
+
+    def nll(self, part: Part, context: Context) -> np.ndarray:
+        """Nats of each prediction of a part, aligned with ``part.ids_N`` (float64)."""
+
+    def next_log_probs(self, history: list[int]) -> np.ndarray:
+        """Natural log-probabilities (V,) of the next id after a text that starts the sentence."""
+
+
+class NeuralScorer:
+    """A neural model's weights, read by the numpy forward of its architecture."""
+
+    def __init__(self, weights: TensorFile, config: ModelConfig):
+        self.weights, self.config = weights, config
+        self.module = FORWARD[config.arch]
+        self.order = config.order
+        self._output_VD = weights["embedding.weight" if config.tie else "output.weight"]
+        self._bias_V = weights["output.bias"] if config.output_bias else None
+
+    def nll(self, part: Part, context: Context) -> np.ndarray:
+        """Nats of each prediction; rows are bucketed by length, padding is never scored."""
+        nll_N = np.zeros(part.predictions)
+        state = None
+        for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
+            if state is None or batch.fresh:
+                state = self.module.initial_state(self.config, len(batch.ids_BT))
+            hidden_BTD, state = self.module.forward(self.weights, self.config, batch.ids_BT, state)
+            counted = batch.targets_BT >= 0
+            nll_N[positions] = self._target_nll(hidden_BTD[counted], batch.targets_BT[counted])
+        return nll_N
+
+    def _target_nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
+        rows = max(1, CHUNK_LOGITS // len(self._output_VD))
+        nll_N = np.empty(len(hidden_ND))
+        for start in range(0, len(hidden_ND), rows):
+            logits_CV = self._logits(hidden_ND[start : start + rows])
+            y_C = targets_N[start : start + rows]
+            target_C = logits_CV[np.arange(len(y_C)), y_C].astype(np.float64)
+            top_C = logits_CV.max(axis=1, keepdims=True)
+            np.exp(np.subtract(logits_CV, top_C, out=logits_CV), out=logits_CV)
+            log_z_C = np.log(logits_CV.sum(axis=1, dtype=np.float64)) + top_C[:, 0]
+            nll_N[start : start + rows] = log_z_C - target_C
+        return nll_N
+
+    def _logits(self, hidden_ND: np.ndarray) -> np.ndarray:
+        logits = hidden_ND @ self._output_VD.T
+        if self._bias_V is not None:
+            logits += self._bias_V
+        return logits
+
+    def next_log_probs(self, history: list[int]) -> np.ndarray:
+        """Natural log-probabilities of the next id; float64, exp of them sums to 1."""
+        ids = np.array([[EOS_ID, *history]], np.int64)
+        state = self.module.initial_state(self.config, 1)
+        hidden_BTD, _ = self.module.forward(self.weights, self.config, ids, state)
+        logits_V = self._logits(hidden_BTD[:, -1])[0].astype(np.float64)
+        logits_V -= logits_V.max()
+        return logits_V - np.log(np.exp(logits_V).sum())
+
+
+class NgramScorer:
+    """An n-gram count model behind the same two calls."""
+
+    def __init__(self, model: NgramModel):
+        self.model = model
+        self.order = model.order
+
+    def nll(self, part: Part, context: Context) -> np.ndarray:
+        """Nats of each prediction; infinite where relative frequencies give 0."""
+        return 0.0 - self.model.log_probs(part.ids_N, context=context, file_starts=part.file_starts)
+
+    def next_log_probs(self, history: list[int]) -> np.ndarray:
+        """Natural log-probabilities of the next id after a sentence's first words."""
+        return self.model.next_log_probs([EOS_ID, *history])
+
+
+def open_scorer(run: Run) -> Scorer:
+    """Return the scorer of a run's model."""
+    if run.config.model.arch == "ngram":
+        return NgramScorer(open_ngram(run.folder / "model.safetensors", len(run.vocabulary)))
+    return NeuralScorer(run.weights, run.config.model)
+
+
+def score_baselines(run: Run, part: Part, context: Context) -> Baselines | None:
+    """Score the simple models of a run on a part; None when the run has no baseline."""
+    model = run.baseline
+    if model is None:
+        return None
+    log_p_V, note = unigram_log_probs(run.vocabulary.counts)
+    return Baselines(
+        unigram_N=-log_p_V[np.asarray(part.ids_N)],
+        kneser_ney_N=NgramScorer(model).nll(part, context),
+        kneser_ney_order=model.order,
+        notes=(*model.notes, *([note] if note else [])),
+    )

@@ -1,0 +1,140 @@
+"""Sentences a user types: to tokens as the training text was, then to scored tokens."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from nplm_cli.config import Context
+from nplm_cli.corpus.recipe import TextRecipe
+from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.tokenizers import Span
+from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK_ID
+from nplm_cli.query.run import Run
+from nplm_cli.query.scorer import Scorer
+
+# More Chinese characters than this without a space are taken for raw text.
+RAW_CHINESE = 4
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
+_TAGGED = re.compile(r"\S/[A-Za-z]+\S*$")
+
+
+class ScoredToken(NamedTuple):
+    """A token, its natural log-probability, and where it stands in the sentence's text.
+
+    ``</s>`` stands at the end of the text and is empty there. ``seen`` is how many tokens of
+    context the prediction had, the boundary included.
+    """
+
+    token: str
+    id: int
+    oov: bool
+    logprob_e: float
+    start: int
+    end: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class ScoredSentence:
+    """A sentence's tokens, ``</s>`` last unless it was left out."""
+
+    text: str
+    tokens: list[ScoredToken]
+
+    @property
+    def words(self) -> int:
+        """Number of words, ``</s>`` not counted."""
+        return sum(token.token != EOS or token.id != EOS_ID for token in self.tokens)
+
+    @property
+    def oov(self) -> int:
+        """Number of unknown words."""
+        return sum(token.oov for token in self.tokens)
+
+    @property
+    def logprob_e(self) -> float:
+        """Natural log-probability of the sentence."""
+        return math.fsum(token.logprob_e for token in self.tokens)
+
+
+@dataclass
+class SentenceReader:
+    """Turns a user's text into tokens by the recipe of a run.
+
+    Text for a model of segmented or tagged words is split at spaces (tagged text is recognised);
+    if it is Chinese without a space it is segmented with jieba, which ``warnings`` tells, unless
+    ``segmented`` says that it is segmented already.
+    """
+
+    recipe: TextRecipe
+    segmented: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def spans(self, text: str) -> list[Span]:
+        """Tokens of a sentence with their offsets into ``text``."""
+        return self._recipe_for(text).tokenize_spans(text)
+
+    def _recipe_for(self, text: str) -> TextRecipe:
+        recipe = self.recipe
+        if recipe.format == "raw" and not self.segmented:
+            return recipe
+        words = text.split()
+        tagged = bool(words) and sum(map(bool, map(_TAGGED.search, words))) >= 0.9 * len(words)
+        if recipe.format == "pku" and tagged and not self.segmented:
+            return recipe
+        if (
+            not self.segmented
+            and recipe.lang == "zh"
+            and len(words) == 1
+            and len(_HAN.findall(text)) > RAW_CHINESE
+        ):
+            warning = (
+                f"{text[:12]!r}... has no spaces: segmented with jieba, which may cut words "
+                "otherwise than the training text (--segmented forbids it)"
+            )
+            if not self.warnings:
+                self.warnings.append(warning)
+            return dataclasses.replace(recipe, format="raw", lang="zh")
+        return dataclasses.replace(recipe, format="segmented")
+
+
+def score_sentences(
+    run: Run,
+    scorer: Scorer,
+    texts: Sequence[str],
+    reader: SentenceReader,
+    *,
+    context: Context | None = None,
+    eos: bool = True,
+) -> list[ScoredSentence]:
+    """Score sentences, each on its own or (``stream``) as one running text.
+
+    A sentence's figures do not depend on what else is in ``texts`` under the sentence policy.
+    With ``eos`` False the end of the sentence is not counted.
+    """
+    policy = context or run.config.training.context
+    index = run.vocabulary.index
+    spans = [reader.spans(text) for text in texts]
+    ids = [[index.get(span.token, UNK_ID) for span in sentence] for sentence in spans]
+    starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in ids])]).astype(np.int64)
+    flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
+    part = Part(flat, starts, np.zeros(min(len(texts), 1), np.int64), 0)
+    nll_N = scorer.nll(part, policy) if len(flat) else np.zeros(0)
+    limit = scorer.order - 1 if scorer.order is not None else None
+    scored = []
+    for text, sentence, row, start in zip(texts, spans, ids, starts[:-1], strict=True):
+        base = 1 + (int(start) if policy == "stream" else 0)
+        names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
+        tokens = []
+        for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
+            seen = base + t if limit is None else min(base + t, limit)
+            tokens.append(
+                ScoredToken(token, i, i == UNK_ID, 0.0 - nll_N[start + t], begin, end, seen)
+            )
+        scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
+    return scored

@@ -1,0 +1,1 @@
+"""Finding the weights: batches, loss, optimisers, the loop and its checkpoints (torch)."""

@@ -1,0 +1,113 @@
+"""Weights and full training states as safetensors files; nothing is pickled."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nplm_cli.artifacts import TensorFile, write_tensors
+from nplm_cli.errors import ArtifactError
+from nplm_cli.models.base import LanguageModel
+
+
+@dataclass
+class Progress:
+    """Where a training stands: all that the next step depends on besides tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_nats: float | None = None
+    best_step: int = 0
+    evaluations_without_improvement: int = 0
+    halvings: int = 0
+    interval_nats: float = 0.0
+    interval_predictions: int = 0
+    finished: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save_weights(path: Path, model: LanguageModel) -> None:
+    """Write the weights alone (fp32, the device not stored, tied weights once)."""
+    tensors = {
+        name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()
+    }
+    write_tensors(path, tensors)
+
+
+def load_weights(path: Path, model: LanguageModel) -> None:
+    """Load weights; raises ArtifactError where names or shapes are not the model's."""
+    file = TensorFile(path)
+    own = model.state_dict()
+    if set(file.keys()) != set(own):
+        missing = sorted(set(own) - set(file.keys())) or sorted(set(file.keys()) - set(own))
+        raise ArtifactError(f"{path}: weights of another model: {missing[0]!r} does not match")
+    for name, tensor in own.items():
+        if file.shape(name) != tuple(tensor.shape):
+            raise ArtifactError(
+                f"{path}: {name} has shape {file.shape(name)}, config.json says "
+                f"{tuple(tensor.shape)}"
+            )
+        tensor.copy_(torch.from_numpy(np.array(file[name])))
+
+
+def save_checkpoint(
+    path: Path,
+    model: LanguageModel,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    state: tuple[torch.Tensor, ...] | None,
+    progress: Progress,
+) -> None:
+    """Write everything that the next step depends on, atomically, as one file."""
+    tensors = {f"model.{name}": _array(t) for name, t in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        for key, value in values.items():
+            if value is not None:
+                tensors[f"optimizer.{index}.{key}"] = _array(torch.as_tensor(value))
+    tensors["generator"] = generator.get_state().numpy()
+    for i, tensor in enumerate(state or ()):
+        tensors[f"state.{i}"] = _array(tensor)
+    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def load_checkpoint(
+    path: Path,
+    model: LanguageModel,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> tuple[Progress, tuple[torch.Tensor, ...] | None]:
+    """Restore a training in place; returns its progress and the state of the stream."""
+    file = TensorFile(path, verify=True)
+    try:
+        progress = Progress(**json.loads(file.metadata["progress"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{path}: not a checkpoint of this version of nplm") from error
+    own = model.state_dict()
+    for name, tensor in own.items():
+        key = f"model.{name}"
+        if key not in file or file.shape(key) != tuple(tensor.shape):
+            raise ArtifactError(f"{path}: {name} is missing or of another shape")
+        tensor.copy_(torch.from_numpy(np.array(file[key])))
+    packed = optimizer.state_dict()
+    restored: dict[int, dict[str, torch.Tensor]] = {}
+    for key in file:
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            restored.setdefault(int(index), {})[name] = torch.from_numpy(np.array(file[key]))
+    packed["state"] = restored
+    optimizer.load_state_dict(packed)
+    generator.set_state(torch.from_numpy(np.array(file["generator"])))
+    pieces = sorted(key for key in file if key.startswith("state."))
+    device = model.embedding.weight.device
+    state = tuple(torch.from_numpy(np.array(file[key])).to(device) for key in pieces)
+    return progress, state or None

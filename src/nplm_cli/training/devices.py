@@ -1,0 +1,62 @@
+"""Where a training runs and what it will take there."""
+
+import os
+
+import torch
+
+from nplm_cli.config import Config
+from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import ConfigError
+from nplm_cli.models.base import LanguageModel
+from nplm_cli.training.losses import chunk_rows
+
+# Copies of each parameter that an optimiser keeps besides weight and gradient.
+OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1}
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is a GPU if torch sees one.
+
+    Raises ConfigError for unknown names and for a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"--device {name!r}: expected auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {name!r}: expected auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"--device {name}: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
+            "use --device cpu, or install a CUDA build of torch"
+        )
+    return device
+
+
+def memory_estimate(model: LanguageModel, config: Config, train: Part, device: torch.device) -> str:
+    """One line: parameters, and the bytes that training will hold at least."""
+    parameters = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    vocabulary = model.embedding.num_embeddings
+    copies = OPTIMIZER_COPIES[config.training.optimizer]
+    needed = 4 * (parameters + trained * (1 + copies) + 2 * chunk_rows(vocabulary) * vocabulary)
+    line = (
+        f"{config.model.arch}: {parameters:,} parameters, {train.predictions:,} training tokens "
+        f"({train.sentences:,} sentences), vocabulary {vocabulary:,}; "
+        f"about {needed / 2**20:,.0f} MiB for weights, gradients and optimiser on {device}"
+    )
+    free = _free_memory(device)
+    if free is not None and needed > free:
+        line += f"; WARNING: only {free / 2**20:,.0f} MiB are free: lower --max-size or --hidden"
+    return line
+
+
+def _free_memory(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None

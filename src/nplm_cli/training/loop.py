@@ -1,0 +1,299 @@
+"""The training loop, the same for every architecture."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nplm_cli import events
+from nplm_cli.artifacts import write_bytes
+from nplm_cli.config import DEFAULT_EPOCHS, TrainingConfig, budget_seconds
+from nplm_cli.corpus.batches import Batch, TrainingBatches
+from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import TrainingError
+from nplm_cli.evaluation.evaluator import evaluate
+from nplm_cli.models.base import LanguageModel, State
+from nplm_cli.training.checkpoints import (
+    Progress,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
+from nplm_cli.training.losses import OutputLoss
+from nplm_cli.training.optimizers import Schedule, build_optimizer, gradient_norm
+
+# A mean loss beyond this many nats a prediction (p < e^-1000) is no longer learning.
+DIVERGED_NATS = 1000.0
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped the training; the state is on disk."""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a training leaves its files."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Best weights."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Last full state."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One record an evaluation."""
+        return self.folder / "metrics.jsonl"
+
+
+class Trainer:
+    """Trains a model on one part, watches another, and keeps the best weights on disk."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        train: Part,
+        valid: Part | None,
+        config: TrainingConfig,
+        files: RunFiles,
+        *,
+        on_event: events.OnEvent = events.ignore,
+        interrupted: Callable[[], bool] = lambda: False,
+        started: float | None = None,
+    ):
+        """``started`` is the monotonic clock's time at which a budget began to run."""
+        self.model, self.valid, self.config, self.files = model, valid, config, files
+        self.on_event, self.interrupted = on_event, interrupted
+        self.device = model.embedding.weight.device
+        self.batches = TrainingBatches(
+            train, config.context, config.batch, config.bptt, config.seed
+        )
+        self.optimizer = build_optimizer(model, config)
+        self.base_lr = float(self.optimizer.param_groups[0]["lr"])
+        self.schedule = Schedule(config)
+        self.loss = OutputLoss()
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        model.dropout.generator = self.generator
+        self.progress = Progress()
+        self.state: State | None = None
+        self.budget = budget_seconds(config.budget) if config.budget else None
+        epochs = config.epochs or (None if config.steps or self.budget else DEFAULT_EPOCHS)
+        self.total_steps = config.steps or (
+            epochs * self.batches.steps_per_epoch if epochs else None
+        )
+        self.started = time.monotonic() if started is None else started
+        self._last_checkpoint = time.monotonic()
+        self._interval_began = (time.monotonic(), 0)
+
+    def resume(self) -> None:
+        """Take up the last checkpoint; without one, start from the beginning."""
+        if self.files.checkpoint.exists():
+            self.progress, self.state = load_checkpoint(
+                self.files.checkpoint, self.model, self.optimizer, self.generator
+            )
+            self.schedule.halvings = self.progress.halvings
+            self.started = time.monotonic() - self.progress.seconds
+            self._interval_began = (time.monotonic(), self.progress.tokens)
+        self._keep_metrics_up_to(self.progress.step)
+
+    def reopen(self) -> None:
+        """Let a finished training go on, because its length or patience was changed."""
+        self.progress.finished = "length" if self._done() >= 1 else None
+
+    def fit(self) -> Progress:
+        """Train to the end; the best weights are in ``files.weights`` and in the model.
+
+        Raises TrainingError when the loss is no longer a number, Interrupted when the user
+        stopped it; both leave a usable model and a checkpoint.
+        """
+        if not self.progress.step and not self.files.checkpoint.exists():
+            self._save()
+        while self.progress.finished is None:
+            self._epoch()
+        self._save()
+        load_weights(self.files.weights, self.model)
+        return self.progress
+
+    def _epoch(self) -> None:
+        progress = self.progress
+        for step in self.batches.epoch(progress.epoch, progress.step_in_epoch):
+            self._step(step)
+            last_of_epoch = progress.step_in_epoch == self.batches.steps_per_epoch
+            if last_of_epoch:
+                progress.epoch += 1
+                progress.step_in_epoch = 0
+            every = self.config.eval_every
+            over = self._done() >= 1
+            if over or (progress.step % every == 0 if every else last_of_epoch):
+                self._evaluate(over)
+            elif time.monotonic() - self._last_checkpoint > self.config.checkpoint_every:
+                self._save()
+            if progress.finished is not None:
+                return
+            if self.interrupted():
+                self._interrupt()
+
+    def _done(self) -> float:
+        """Share of the training that is over."""
+        if self.total_steps is not None:
+            return self.progress.step / self.total_steps
+        assert self.budget is not None
+        return (time.monotonic() - self.started) / self.budget
+
+    def _step(self, step: list[Batch]) -> None:
+        progress, model = self.progress, self.model
+        model.train()
+        lr = self.base_lr * self.schedule.factor(self._done())
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        predictions = sum(batch.predictions for batch in step)
+        nats = 0.0
+        for batch in step:
+            nats += self._backward(batch, predictions)
+        norm = gradient_norm(model)
+        mean = nats / predictions
+        if not math.isfinite(norm) or not mean < DIVERGED_NATS:
+            self._diverged(mean, lr, norm)
+        if self.config.clip and norm > self.config.clip:
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(self.config.clip / norm)
+        self.optimizer.step()
+        progress.step += 1
+        progress.step_in_epoch += 1
+        progress.tokens += predictions
+        progress.interval_nats += nats
+        progress.interval_predictions += predictions
+        progress.seconds = time.monotonic() - self.started
+        self.on_event(
+            events.Progress(
+                "training",
+                self._done(),
+                1.0,
+                f"step {progress.step}, train ppl "
+                f"{math.exp(min(progress.interval_nats / progress.interval_predictions, 700)):.1f}"
+                f", {self._speed():,.0f} tokens/s",
+            )
+        )
+
+    def _backward(self, batch: Batch, predictions: int) -> float:
+        """Add the gradient of the mean loss over a step; returns the batch's nats in all."""
+        model = self.model
+        if batch.fresh or self.state is None:
+            self.state = model.initial_state(len(batch.ids_BT))
+        hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(self.device), self.state)
+        self.state = tuple(tensor.detach() for tensor in state)
+        counted = batch.targets_BT >= 0
+        total = self.loss(
+            hidden_BTD[torch.from_numpy(counted).to(self.device)],
+            model.output_weight,
+            model.output.bias,
+            torch.from_numpy(batch.targets_BT[counted]).to(self.device),
+        )
+        (total / predictions).backward()
+        return float(total)
+
+    def _speed(self) -> float:
+        began, tokens = self._interval_began
+        return (self.progress.tokens - tokens) / max(time.monotonic() - began, 1e-9)
+
+    def _evaluate(self, over: bool) -> None:
+        progress, config = self.progress, self.config
+        speed = self._speed()
+        train_nats = progress.interval_nats / max(progress.interval_predictions, 1)
+        record: dict[str, Any] = {
+            "step": progress.step,
+            "epoch": progress.epoch + progress.step_in_epoch / self.batches.steps_per_epoch,
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 3),
+            "train_nats": train_nats,
+            "train_ppl": math.exp(min(train_nats, 700)),
+            "valid_nats": None,
+            "valid_ppl": None,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "tokens_per_second": round(speed, 1),
+        }
+        watched = train_nats
+        if self.valid is not None:
+            nll_N = evaluate(self.model, self.valid, config.context)
+            record["valid_nats"] = float(nll_N.mean())
+            record["valid_ppl"] = math.exp(min(record["valid_nats"], 700))
+            if config.stop_on == "valid":
+                watched = record["valid_nats"]
+        before = progress.best_nats
+        if before is None or watched < before:
+            progress.best_nats, progress.best_step = watched, progress.step
+            save_weights(self.files.weights, self.model)
+        improved = before is None or watched < before - config.tolerance
+        progress.evaluations_without_improvement = (
+            0 if improved else progress.evaluations_without_improvement + 1
+        )
+        self.schedule.after_evaluation(improved)
+        progress.halvings = self.schedule.halvings
+        progress.interval_nats, progress.interval_predictions = 0.0, 0
+        if over:
+            progress.finished = "budget" if self.budget else "length"
+        elif config.patience and progress.evaluations_without_improvement >= config.patience:
+            progress.finished = "converged"
+        record["best"] = progress.best_step == progress.step
+        with open(self.files.metrics, "a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(record) + "\n")
+        self._save()
+        self.on_event(events.Evaluated(record))
+        self._interval_began = (time.monotonic(), progress.tokens)
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self.files.checkpoint,
+            self.model,
+            self.optimizer,
+            self.generator,
+            self.state if self.config.context == "stream" else None,
+            self.progress,
+        )
+        self._last_checkpoint = time.monotonic()
+
+    def _interrupt(self) -> None:
+        """Leave a usable model and a checkpoint behind."""
+        self._save()
+        if not self.files.weights.exists():
+            save_weights(self.files.weights, self.model)
+        raise Interrupted
+
+    def _diverged(self, mean: float, lr: float, norm: float) -> None:
+        progress = self.progress
+        if not self.files.weights.exists():
+            with contextlib.suppress(Exception):
+                load_checkpoint(self.files.checkpoint, self.model, self.optimizer, self.generator)
+                save_weights(self.files.weights, self.model)
+        raise TrainingError(
+            f"training diverged at step {progress.step + 1} (epoch {progress.epoch + 1}, batch "
+            f"{progress.step_in_epoch + 1}): loss {mean:.6g} nats, learning rate {lr:.3g}, "
+            f"gradient norm {norm:.3g}; the last good state is in {self.files.checkpoint}; "
+            f"try --lr {self.base_lr / 2:.3g} or a smaller --clip"
+        )
+
+    def _keep_metrics_up_to(self, step: int) -> None:
+        """Drop records of evaluations that a resumed training will repeat."""
+        if not self.files.metrics.exists():
+            return
+        kept = []
+        for line in self.files.metrics.read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        write_bytes(self.files.metrics, "".join(kept).encode())

@@ -1,0 +1,77 @@
+"""Optimisers by the names of the lectures, and the learning rate over time."""
+
+import math
+
+import torch
+
+from nplm_cli.config import DEFAULT_LR, TrainingConfig
+from nplm_cli.errors import TrainingError
+from nplm_cli.models.base import LanguageModel
+
+
+def build_optimizer(model: LanguageModel, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Make the optimiser; L2 acts on matrices only (``LanguageModel.regularised``).
+
+    The penalty is (l2 / 2) |W|^2, so its gradient is l2 W; AdamW subtracts lr * l2 * W beside
+    the step instead (Loshchilov & Hutter 2019).
+    """
+    weights = model.regularised()
+    chosen = {id(p) for p in weights}
+    others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
+    groups = [
+        {"params": weights, "weight_decay": config.l2},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise TrainingError("no parameter is left to train (all frozen)")
+    lr = config.lr if config.lr is not None else DEFAULT_LR[config.optimizer]
+    match config.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=lr, fused=True)
+        case "momentum":
+            return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=lr, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=lr, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=lr)
+        case "adagrad":
+            # The tiny floor makes the first step lr * sign(g), as the formula has it.
+            return torch.optim.Adagrad(groups, lr=lr, fused=not torch.cuda.is_available())
+
+
+class Schedule:
+    """Learning rate as a factor on the base rate, from the share of the training that is done."""
+
+    def __init__(self, config: TrainingConfig):
+        self.kind = config.schedule
+        self.warmup = config.warmup
+        self.halvings = 0
+
+    def factor(self, done: float) -> float:
+        """Factor at ``done`` in 0..1: a rise from 0 over the warm-up, then the schedule."""
+        if done < self.warmup:
+            return max(done / self.warmup, 1e-3)
+        rest = min(1.0, (done - self.warmup) / (1 - self.warmup))
+        match self.kind:
+            case "linear":
+                return max(1 - rest, 1e-3)
+            case "cosine":
+                return max(0.5 * (1 + math.cos(math.pi * rest)), 1e-3)
+            case "plateau":
+                return 0.5**self.halvings
+            case _:
+                return 1.0
+
+    def after_evaluation(self, improved: bool) -> None:
+        """Halve the rate of ``plateau`` when the evaluation brought no improvement."""
+        if self.kind == "plateau" and not improved:
+            self.halvings += 1
+
+
+def gradient_norm(model: LanguageModel) -> float:
+    """Euclidean norm of all gradients together."""
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0

@@ -1,0 +1,246 @@
+"""Word vectors as an artefact of their own: words, a matrix, and exact nearest neighbours.
+
+Nothing here knows which model trained the vectors. The matrix may be a read-only memory map;
+it is read in blocks, so that memory stays bounded up to a million words of 300 dimensions.
+"""
+
+import math
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+import numpy as np
+
+from nplm_cli.errors import ArtifactError, ConfigError, UnknownWordError
+from nplm_cli.vectors import nearest
+from nplm_cli.vectors.nearest import Metric
+from nplm_cli.vectors.unknown import explain_unknown
+
+# Words that are common enough to be trained well and are not yet the most frequent function words.
+DEFAULT_BAND = (101, 10_000)
+STRATA = 5
+
+
+class Neighbor(NamedTuple):
+    """A word near a query: similarity (cosine, correlation) or distance (euclidean), and count."""
+
+    word: str
+    score: float
+    count: int | None  # type: ignore[assignment]  # hides tuple.count, which nobody needs
+
+
+class KeyedVectors:
+    """Words and their vectors, row i of ``vectors`` (V, d) belonging to ``words[i]``.
+
+    ``counts`` are the words' frequencies in the training text (V), or None. ``skip`` holds rows
+    that are never offered as neighbours or samples (the specials ``<unk>`` and ``</s>``).
+    ``duplicates`` says how many repeated words a loader dropped (the first one wins).
+    Raises ArtifactError when the sizes disagree or a word occurs twice.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        vectors: np.ndarray,
+        counts: Sequence[int] | np.ndarray | None = None,
+        skip: Collection[int] = (),
+        *,
+        duplicates: int = 0,
+    ):
+        if vectors.ndim != 2 or len(vectors) != len(words):
+            raise ArtifactError(
+                f"{len(words)} words but vectors of shape {vectors.shape}: expected a row a word"
+            )
+        if counts is not None and len(counts) != len(words):
+            raise ArtifactError(f"{len(words)} words but {len(counts)} counts: expected one a word")
+        self.words = words
+        self.vectors: np.ndarray = np.asarray(vectors, dtype=np.float32)
+        self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
+        self.skip = frozenset(int(row) for row in skip)
+        self.duplicates = duplicates
+        self._index = {word: row for row, word in enumerate(words)}
+        if len(self._index) != len(words):
+            twice = next(word for row, word in enumerate(words) if self._index[word] != row)
+            raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
+        self._norms: dict[Metric, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._index
+
+    def __getitem__(self, word: str | int) -> np.ndarray:
+        """The vector (d) of a word or row. Raises UnknownWordError."""
+        vector: np.ndarray = self.vectors[self._row(word)]
+        return vector
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions d."""
+        return int(self.vectors.shape[1])
+
+    def index_of(self, word: str) -> int | None:
+        """Row of ``word``, or None when it has no vector."""
+        return self._index.get(word)
+
+    def _row(self, query: str | int) -> int:
+        if isinstance(query, str):
+            row = self._index.get(query)
+            if row is None:
+                raise UnknownWordError(explain_unknown(query, self._index).describe())
+            return row
+        if not 0 <= query < len(self.words):
+            raise UnknownWordError(f"no row {query}: rows go from 0 to {len(self.words) - 1}")
+        return int(query)
+
+    def neighbors(
+        self, queries: Sequence[str | int], k: int = 10, metric: Metric = "cosine"
+    ) -> list[list[Neighbor]]:
+        """The k nearest words of every query (a word or a row), exactly, nearest first.
+
+        With a query q and a row x of the matrix, the score is
+
+        - ``cosine``: q.x / (|q| |x|), descending; 0 where q or x is the zero vector;
+        - ``correlation``: Pearson's r, the cosine of q - mean(q) and x - mean(x), descending;
+          0 where q or x is constant;
+        - ``euclidean``: the distance |q - x|, ascending.
+
+        The query itself and the rows in ``skip`` are left out. Scores are computed in float64
+        from the float32 vectors, the same for equal rows to the bit; ties are in order of rows.
+        Fewer than k come back when there are fewer words. Raises UnknownWordError for a query
+        that has no vector, ConfigError for a bad k or metric, and ArtifactError when a vector
+        is not finite.
+        """
+        rows = [self._row(query) for query in queries]
+        found = self._search(
+            [self.vectors[row].astype(np.float64) for row in rows],
+            [self.skip | {row} for row in rows],
+            k,
+            metric,
+        )
+        return [[self._neighbor(row, score) for row, score in best] for best in found]
+
+    def similarity(self, a: str | int, b: str | int) -> float:
+        """Cosine of two words' vectors; 0 where one is the zero vector. Raises UnknownWordError."""
+        scores = nearest.exact_scores(
+            self[a].astype(np.float64), self[b].astype(np.float64)[None], "cosine"
+        )
+        return float(scores[0])
+
+    def most_similar(
+        self,
+        positive: str | int | Sequence[str | int] = (),
+        negative: str | int | Sequence[str | int] = (),
+        topn: int = 10,
+    ) -> list[tuple[str, float]]:
+        """Words by cosine to the sum of the unit vectors of ``positive`` minus ``negative``.
+
+        The analogy rule 3CosAdd (Mikolov et al. 2013): a is to b as c is to
+        ``most_similar([b, c], [a])``. Input words and ``skip`` are left out.
+        """
+        plus = [self._row(word) for word in _as_list(positive)]
+        minus = [self._row(word) for word in _as_list(negative)]
+        if not plus + minus:
+            raise ConfigError("most_similar needs at least one positive or negative word")
+        query = np.zeros(self.dim)
+        for row, sign in [(row, 1.0) for row in plus] + [(row, -1.0) for row in minus]:
+            query += sign * nearest.unit(self.vectors[row].astype(np.float64))
+        [best] = self._search([query], [self.skip.union(plus, minus)], topn, "cosine")
+        return [(self.words[row], score) for row, score in best]
+
+    def _search(
+        self,
+        queries: list[np.ndarray],
+        excluded: list[frozenset[int]],
+        k: int,
+        metric: Metric,
+    ) -> list[list[tuple[int, float]]]:
+        nearest.check(metric, k)
+        lengths_V = self._norms_of("cosine")
+        norms_V = self._norms_of("correlation") if metric == "correlation" else lengths_V
+        return nearest.search(self.vectors, norms_V, lengths_V, queries, excluded, k, metric)
+
+    def _norms_of(self, metric: Metric) -> np.ndarray:
+        """Lengths of the rows, computed at the first search."""
+        if metric not in self._norms:
+            norms_V = nearest.norms(self.vectors, metric)
+            if not np.isfinite(norms_V).all():
+                row = int(np.flatnonzero(~np.isfinite(norms_V))[0])
+                raise ArtifactError(
+                    f"the vector of {self.words[row]!r} (row {row}) holds nan or inf; "
+                    "train or export it again"
+                )
+            self._norms[metric] = norms_V
+        return self._norms[metric]
+
+    def _neighbor(self, row: int, score: float) -> Neighbor:
+        count = None if self.counts is None else int(self.counts[row])
+        return Neighbor(self.words[row], score, count)
+
+    def sample_words(
+        self,
+        n: int,
+        *,
+        seed: int,
+        band: tuple[int, int] | None = None,
+        keep: Callable[[str], bool] | None = None,
+    ) -> list[str]:
+        """Draw n words for a look at their neighbours, most frequent first.
+
+        ``band`` is the first and last frequency rank to draw from (rank 1 is the most frequent
+        word outside ``skip``; without counts the order of rows is taken for the order of
+        frequency). It is cut into five strata of equal width in log rank, which are drawn from
+        in turn, so that frequent and rare words both occur. Without ``band``, ranks 101 to
+        10,000 serve, or all ranks when those do not hold n words. ``keep`` says which words are
+        eligible; by default words of letters, no punctuation and no digits (``is_plain_word``).
+        The same seed gives the same words. Fewer than n come back when fewer are eligible.
+        """
+        if n < 1:
+            raise ConfigError(f"cannot draw {n} words: expected at least 1")
+        if band is not None and not 1 <= band[0] <= band[1]:
+            raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
+        order = np.arange(len(self.words))
+        if self.counts is not None:
+            order = np.argsort(-self.counts, kind="stable")
+        keep = is_plain_word if keep is None else keep
+        ranked = [int(row) for row in order if int(row) not in self.skip]
+        low, high = DEFAULT_BAND if band is None else band
+        eligible = self._eligible(ranked, low, high, keep)
+        if band is None and len(eligible) < n:
+            low, high = 1, len(ranked)
+            eligible = self._eligible(ranked, low, high, keep)
+        return self._draw(eligible, n, low, min(high, len(ranked)), np.random.default_rng(seed))
+
+    def _eligible(
+        self, ranked: list[int], low: int, high: int, keep: Callable[[str], bool]
+    ) -> list[tuple[int, str]]:
+        chosen = enumerate((self.words[row] for row in ranked[low - 1 : high]), start=low)
+        return [(rank, word) for rank, word in chosen if keep(word)]
+
+    @staticmethod
+    def _draw(
+        eligible: list[tuple[int, str]], n: int, low: int, high: int, rng: np.random.Generator
+    ) -> list[str]:
+        width = (math.log(max(high, low) + 1) - math.log(low)) / STRATA
+        strata: list[list[tuple[int, str]]] = [[] for _ in range(STRATA)]
+        for rank, word in eligible:
+            stratum = int((math.log(rank) - math.log(low)) / width)
+            strata[min(stratum, STRATA - 1)].append((rank, word))
+        shuffled = [[stratum[i] for i in rng.permutation(len(stratum))] for stratum in strata]
+        in_turn = [pair for turn in zip_longest(*shuffled) for pair in turn if pair is not None]
+        return [word for _, word in sorted(in_turn[:n])]
+
+
+def _as_list(words: str | int | Iterable[str | int]) -> list[str | int]:
+    return [words] if isinstance(words, str | int) else list(words)
+
+
+def is_plain_word(word: str) -> bool:
+    """Whether a word is of letters alone; hyphens and apostrophes may stand between letters."""
+    # Letters, with the marks that belong to them (accents, vowel signs).
+    letters = [unicodedata.category(c)[0] in "LM" for c in word]
+    if not (letters and letters[0] and letters[-1]):
+        return False
+    return all(letter or c in "-'’" for letter, c in zip(letters, word, strict=True))

@@ -15,7 +15,7 @@ FULL_LINE = 0.75
 FULL_LINES = 0.6
 # ... and this share of the lines visibly goes on in the next one.
 CONTINUED_LINES = 0.3
-# Memory is bounded by the longest paragraph, and a joined paragraph by this.
+# Memory is bounded by the longest line and by about this.
 MAX_PARAGRAPH_CHARACTERS = 1 << 20
 _STOPS = frozenset('.!?。！？：:．”"』」')
 
@@ -31,7 +31,11 @@ def paragraphs(lines: Iterable[Line]) -> Iterator[Line]:
         head = list(islice(group, HEAD_LINES))
         width = wrap_width([line.text for line in head])
         rest = chain(head, group)  # noqa: B031 (goes on where the head ended)
-        yield from rest if width is None else _joined(rest, width)
+        for paragraph in rest if width is None else _joined(rest, width):
+            if len(paragraph.text) <= 2 * MAX_PARAGRAPH_CHARACTERS:
+                yield paragraph
+            else:
+                yield from _cut(paragraph)
 
 
 def wrap_width(texts: Sequence[str]) -> int | None:
@@ -99,6 +103,16 @@ def _joined(lines: Iterable[Line], width: int) -> Iterator[Line]:
         previous = line
     if first is not None:
         yield first._replace(text="".join(pieces))
+
+
+def _cut(paragraph: Line) -> Iterator[Line]:
+    """Cut a book on one line into paragraphs of bearable length, at white space or a 。 ."""
+    text, start = paragraph.text, 0
+    while start < len(text):
+        limit = start + MAX_PARAGRAPH_CHARACTERS
+        end = max(text.rfind(mark, start, limit) for mark in " 。\u3000") + 1 or limit
+        yield paragraph._replace(text=text[start : end if limit < len(text) else None])
+        start = end if limit < len(text) else len(text)
 
 
 def _broken_on_purpose(line: str, following: str, width: int) -> bool:

@@ -40,12 +40,14 @@ def split_sentences(
             i += 1
             continue
         first = i
-        i += 1
-        while i < count and _is_terminal(tokens[i]) and tokens[i] not in WEAK_ABBREVIATIONS:
-            i += 1
-        closed = i
-        while i < count and quotes.closes(tokens, i, gaps):
-            quotes.see(tokens, i, gaps)
+        closed = i = i + 1
+        while i < count:  # more marks and closing quotes: !!  ?"  !'?
+            if _is_mark(tokens[i]):
+                closed = i + 1
+            elif quotes.closes(tokens, i, gaps):
+                quotes.see(tokens, i, gaps)
+            else:
+                break
             i += 1
         if i == count:
             break
@@ -57,7 +59,11 @@ def split_sentences(
 
 
 def _is_terminal(token: str) -> bool:
-    return token in _STRONG or _is_ellipsis(token) or _is_weak(token)
+    return _is_mark(token) or _is_weak(token)
+
+
+def _is_mark(token: str) -> bool:
+    return token in _STRONG or _is_ellipsis(token)
 
 
 def _is_ellipsis(token: str) -> bool:

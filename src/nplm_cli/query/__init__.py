@@ -1,1 +1,8 @@
 """Everything a user asks of a finished run, in numpy: no command here loads torch."""
+
+from types import ModuleType
+
+from nplm_cli.query import feedforward
+
+# Architecture -> module with expected_shapes, initial_state and forward.
+FORWARD: dict[str, ModuleType] = {"ffn": feedforward}

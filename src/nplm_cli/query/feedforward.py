@@ -5,6 +5,7 @@ Shape suffixes: B rows, T positions, S = T + window - 1, E word vectors, D hidde
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,6 +28,24 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
     "gelu": _gelu,
 }
+
+
+def expected_shapes(config: ModelConfig, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor that a model of these settings has."""
+    combined = config.dim * (config.order - 1 if config.combine == "concat" else 1)
+    sizes = [combined] + [config.hidden] * config.layers
+    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary_size, config.dim)}
+    for layer, (before, after) in enumerate(pairwise(sizes)):
+        shapes[f"encoder.layers.{layer}.weight"] = (after, before)
+        if config.hidden_bias:
+            shapes[f"encoder.layers.{layer}.bias"] = (after,)
+    if config.tie and sizes[-1] != config.dim:
+        shapes["encoder.projection.weight"] = (config.dim, sizes[-1])
+    if not config.tie:
+        shapes["output.weight"] = (vocabulary_size, sizes[-1])
+    if config.output_bias:
+        shapes["output.bias"] = (vocabulary_size,)
+    return shapes
 
 
 def initial_state(config: ModelConfig, batch: int) -> State:

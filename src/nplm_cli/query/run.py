@@ -11,6 +11,7 @@ from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
+from nplm_cli.query import FORWARD
 from nplm_cli.vectors.keyed import KeyedVectors
 
 
@@ -83,15 +84,16 @@ class Run:
         return weights
 
     def _check_shapes(self, weights: TensorFile) -> None:
+        """Names and shapes are those that config.json and vocabulary.tsv ask for."""
         model = self.config.model
-        if "embedding.weight" not in weights or "output.bias" in weights != model.output_bias:
-            raise ArtifactError(f"{weights.path}: not the weights that config.json describes")
-        expected = (len(self.vocabulary), model.dim)
-        if weights.shape("embedding.weight") != expected:
-            raise ArtifactError(
-                f"{weights.path}: word vectors of shape {weights.shape('embedding.weight')}, "
-                f"vocabulary.tsv and config.json say {expected}"
-            )
+        expected = FORWARD[model.arch].expected_shapes(model, len(self.vocabulary))
+        for name in sorted(set(expected) | set(weights.keys())):
+            found = weights.shape(name) if name in weights else None
+            if found != expected.get(name):
+                raise ArtifactError(
+                    f"{weights.path}: {name} has shape {found}, config.json and vocabulary.tsv "
+                    f"ask for {expected.get(name)}: not the weights of this run"
+                )
 
     @cached_property
     def baseline(self) -> NgramModel | None:

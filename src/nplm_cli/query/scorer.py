@@ -1,6 +1,5 @@
 """Exact log-probabilities of id sequences in numpy, the same two calls for every architecture."""
 
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -12,11 +11,9 @@ from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.evaluation.ledger import Baselines
 from nplm_cli.ngram import NgramModel, unigram_log_probs
-from nplm_cli.query import feedforward
+from nplm_cli.query import FORWARD
 from nplm_cli.query.run import Run, open_ngram
 
-# Architecture -> module with initial_state and forward.
-FORWARD: dict[str, ModuleType] = {"ffn": feedforward}
 # Logits of one chunk, and ids of one batch: sizes at which products are efficient.
 CHUNK_LOGITS = 4_000_000
 BATCH_TOKENS = 4_096

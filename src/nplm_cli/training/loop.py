@@ -205,7 +205,7 @@ class Trainer:
             torch.from_numpy(batch.targets_BT[counted]).to(self.device),
         )
         (total / predictions).backward()
-        return float(total)
+        return float(total.detach())
 
     def _speed(self) -> float:
         began, tokens = self._interval_began

@@ -1,0 +1,57 @@
+# Everything runs from a fresh clone: each target first makes .venv and installs into it.
+PYTHON ?= python3
+BIN := .venv/bin
+NPLM := $(BIN)/nplm
+SAMPLES := sample_corpora
+
+.PHONY: demo test test-all check format docs bench mutants clean
+
+demo: .venv/installed
+	$(NPLM) train $(SAMPLES)/en/raw/train.txt --valid $(SAMPLES)/en/raw/valid.txt \
+	  --test $(SAMPLES)/en/raw/test.txt --epochs 6 -o runs/demo-en --force
+	$(NPLM) score runs/demo-en "The old farmer sold three horses ." "Horses three the sold old farmer ."
+	$(NPLM) neighbors runs/demo-en apples Monday happy -k 5
+	$(NPLM) train $(SAMPLES)/zh/tagged/train.txt --valid $(SAMPLES)/zh/tagged/valid.txt \
+	  --test $(SAMPLES)/zh/tagged/test.txt --epochs 6 -o runs/demo-zh --force
+	$(NPLM) score runs/demo-zh "医生 在 北京 买 了 三 斤 苹果 。" "苹果 三 在 了 医生 斤 买 北京 。" --per-token
+	$(NPLM) neighbors runs/demo-zh 苹果 北京 高兴 -k 5
+	@echo "The models are in runs/demo-en and runs/demo-zh; ask them more: $(NPLM) --help"
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-all: .venv/installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m ""
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/installed-dev
+	$(BIN)/python docs/make_cli_reference.py
+
+bench: .venv/installed-dev
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/throughput.py
+
+mutants: .venv/installed-dev
+	$(BIN)/python tests/mutants.py
+
+clean:
+	rm -rf .venv runs build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/installed

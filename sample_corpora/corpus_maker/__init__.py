@@ -1,0 +1,1 @@
+"""Make the sample corpora: a grammar, a lexicon, a sampler and exact sentence probabilities."""

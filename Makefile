@@ -3,16 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 NPLM := $(BIN)/nplm
 SAMPLES := sample_corpora
+# Small texts want small, tied, regularised models.
+DEMO := --dim 64 --hidden 128 --tie --dropout 0.2 --lr 0.004 --epochs 6
 
 .PHONY: demo test test-all check format docs bench mutants clean
 
 demo: .venv/installed
 	$(NPLM) train $(SAMPLES)/en/raw/train.txt --valid $(SAMPLES)/en/raw/valid.txt \
-	  --test $(SAMPLES)/en/raw/test.txt --epochs 6 -o runs/demo-en --force
+	  --test $(SAMPLES)/en/raw/test.txt $(DEMO) -o runs/demo-en --force
 	$(NPLM) score runs/demo-en "The old farmer sold three horses ." "Horses three the sold old farmer ."
 	$(NPLM) neighbors runs/demo-en apples Monday happy -k 5
 	$(NPLM) train $(SAMPLES)/zh/tagged/train.txt --valid $(SAMPLES)/zh/tagged/valid.txt \
-	  --test $(SAMPLES)/zh/tagged/test.txt --epochs 6 -o runs/demo-zh --force
+	  --test $(SAMPLES)/zh/tagged/test.txt $(DEMO) -o runs/demo-zh --force
 	$(NPLM) score runs/demo-zh "医生 在 北京 买 了 三 斤 苹果 。" "苹果 三 在 了 医生 斤 买 北京 。" --per-token
 	$(NPLM) neighbors runs/demo-zh 苹果 北京 高兴 -k 5
 	@echo "The models are in runs/demo-en and runs/demo-zh; ask them more: $(NPLM) --help"

@@ -45,7 +45,8 @@ def _counts_line(reader: CorpusReader) -> str:
     c = reader.counts
     extra = f", {c.malformed_total:,} malformed tokens" if c.malformed_total else ""
     return (
-        f"{c.files:,} files, {c.lines:,} lines ({c.blank_lines:,} blank), "
+        f"{c.files:,} file{'s' if c.files != 1 else ''}, {c.lines:,} lines "
+        f"({c.blank_lines:,} blank), "
         f"{c.sentences:,} sentences, {c.tokens:,} tokens, {c.characters:,} characters{extra}"
     )
 

@@ -10,7 +10,7 @@ from nplm_cli.cli import output
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
 # Seconds between plain lines about work that goes on.
-PLAIN_INTERVAL = 10.0
+PLAIN_INTERVAL = 30.0
 
 
 class ProgressView:

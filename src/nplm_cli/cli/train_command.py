@@ -144,12 +144,12 @@ def _refuse_beside_resume(
 
 
 def _how_to_go_on(folder: Path) -> str:
-    if (folder / "checkpoint.safetensors").exists():
-        return (
-            f"interrupted; the model so far is usable, and this goes on with it: "
-            f"nplm train --resume -o {folder}"
-        )
-    return "interrupted before the training began; nothing was written"
+    on = f"nplm train --resume -o {folder}"
+    if (folder / "model.safetensors").exists():
+        return f"interrupted; the model so far is usable, and this goes on with it: {on}"
+    if (folder / "config.json").exists():
+        return f"interrupted before the first step; the text is read, and this trains on it: {on}"
+    return "interrupted while reading the text; nothing was written"
 
 
 class _SigintFlag:

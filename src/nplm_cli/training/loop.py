@@ -13,7 +13,7 @@ import torch
 
 from nplm_cli import events
 from nplm_cli.artifacts import write_bytes
-from nplm_cli.config import DEFAULT_EPOCHS, TrainingConfig, budget_seconds
+from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, TrainingConfig, budget_seconds
 from nplm_cli.corpus.batches import Batch, TrainingBatches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.errors import TrainingError
@@ -224,6 +224,7 @@ class Trainer:
             "train_ppl": math.exp(min(train_nats, 700)),
             "valid_nats": None,
             "valid_ppl": None,
+            "valid_oov_share": None,
             "lr": self.optimizer.param_groups[0]["lr"],
             "tokens_per_second": round(speed, 1),
         }
@@ -232,6 +233,7 @@ class Trainer:
             nll_N = evaluate(self.model, self.valid, config.context)
             record["valid_nats"] = float(nll_N.mean())
             record["valid_ppl"] = math.exp(min(record["valid_nats"], 700))
+            record["valid_oov_share"] = self.valid.oov() / max(self.valid.words, 1)
             if config.stop_on == "valid":
                 watched = record["valid_nats"]
         before = progress.best_nats
@@ -284,7 +286,8 @@ class Trainer:
             f"training diverged at step {progress.step + 1} (epoch {progress.epoch + 1}, batch "
             f"{progress.step_in_epoch + 1}): loss {mean:.6g} nats, learning rate {lr:.3g}, "
             f"gradient norm {norm:.3g}; the last good state is in {self.files.checkpoint}; "
-            f"try --lr {self.base_lr / 2:.3g} or a smaller --clip"
+            f"try --lr {min(self.base_lr / 2, DEFAULT_LR[self.config.optimizer]):.3g} or a smaller "
+            "--clip"
         )
 
     def _keep_metrics_up_to(self, step: int) -> None:

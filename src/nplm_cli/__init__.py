@@ -18,7 +18,7 @@ _API = {
     "SentenceReader": "nplm_cli.query.sentences",
     "Sources": "nplm_cli.corpus.preparation",
     "Vocabulary": "nplm_cli.corpus.vocabulary",
-    "evaluate_text": "nplm_cli.pipeline",
+    "evaluate_text": "nplm_cli.measure",
     "load_vectors": "nplm_cli.vectors.formats",
     "open_scorer": "nplm_cli.query.scorer",
     "read_sentences": "nplm_cli.corpus.formats",

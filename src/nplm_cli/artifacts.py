@@ -7,6 +7,7 @@ ever read with pickle.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -23,12 +24,17 @@ import numpy as np
 from nplm_cli.errors import ArtifactError, InputError
 
 FORMAT_VERSION = 1
+# A write that fails with one of these says nothing of the file it was for.
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 TEMPORARY_SUFFIX = ".nplm-tmp"
 # A header larger than this is not ours; read no further (safetensors sets the same bound).
 MAX_HEADER_BYTES = 100_000_000
 # Up to this size a file's checksum is verified whenever it is opened; larger files are
 # memory-mapped and verified on request, because reading them whole would cost more than a query.
 VERIFY_BELOW_BYTES = 64_000_000
+
+# numpy 1.26 has no more axes.
+MAX_AXES = 32
 
 _DTYPES = {
     "F64": np.float64,
@@ -69,8 +75,10 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(path)
         raise
     _sync_folder(path.parent)
 
@@ -120,6 +128,8 @@ def read_json(path: Path | str) -> Any:
         ) from error
     except RecursionError as error:
         raise ArtifactError(f"{path}: not ours: nested too deeply") from error
+    except ValueError as error:  # a number of more digits than Python converts
+        raise ArtifactError(f"{path}: not ours: {error}") from error
 
 
 def check_format(path: Path | str, version: object) -> None:
@@ -162,7 +172,7 @@ def write_tensors(
     for name, array in arrays.items():
         digest.update(_bytes_of(array))
         header[name] = {
-            "dtype": _DTYPE_NAMES[array.dtype],
+            "dtype": _DTYPE_NAMES[array.dtype.newbyteorder("=")],
             "shape": list(array.shape),
             "data_offsets": [offset, offset + array.nbytes],
         }
@@ -188,7 +198,7 @@ def _bytes_of(array: np.ndarray) -> memoryview:
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     array = np.asarray(array, order="C")
-    if array.dtype not in _DTYPE_NAMES:
+    if array.dtype.newbyteorder("=") not in _DTYPE_NAMES:
         raise ArtifactError(f"cannot store an array of {array.dtype}")
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
@@ -233,7 +243,9 @@ class TensorFile:
         self._entries = self._checked_entries(header, size - self._data_start)
         if "format_version" in metadata:
             version = metadata["format_version"]
-            check_format(self.path, int(version) if version.isdecimal() else None)
+            check_format(
+                self.path, int(version) if version.isdecimal() and len(version) < 10 else None
+            )
         if verify or (verify is None and size <= VERIFY_BELOW_BYTES):
             self.verify()
 
@@ -251,6 +263,8 @@ class TensorFile:
                 whole = (*shape, start, end)
                 if not all(type(n) is int and 0 <= n < 2**62 for n in whole):
                     raise ValueError("negative or not whole")
+                if len(shape) > MAX_AXES or math.prod(max(n, 1) for n in shape) >= 2**59:
+                    raise ValueError("no array has this shape")
             except (KeyError, TypeError, ValueError) as error:
                 raise ArtifactError(f"{self.path}: entry {name!r} is malformed: corrupt") from error
             if math.prod(shape) * dtype.itemsize != end - start:

@@ -68,7 +68,10 @@ class Section:
         for key in values:
             if key not in known:
                 raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
@@ -219,7 +222,7 @@ class ModelConfig(Section):
     )
     init_scale: float = option(1.0, "Factor on the first weights.", above=0)
     vectors: str | None = option(
-        None, "Start from these word vectors (word2vec or GloVe text).", metavar="FILE"
+        None, "Start from these word vectors (word2vec, GloVe, npy or safetensors).", metavar="FILE"
     )
     freeze_vectors: bool = option(False, "Do not train the word vectors.", no="tune-vectors")
     smoothing: Literal["kn", "mle", "addk"] = option(

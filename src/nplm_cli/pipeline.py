@@ -4,7 +4,6 @@ A run is prepared in a folder beside its final place and moved there when it is 
 be resumed, so that an input error leaves nothing behind.
 """
 
-import dataclasses
 import os
 import platform
 import shutil
@@ -24,14 +23,14 @@ from nplm_cli.artifacts import (
     write_json,
     write_tensors,
 )
-from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config, Context
+from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
 from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources, prepare
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError, InputError
-from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
+from nplm_cli.measure import part_ledger
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query.run import Run
-from nplm_cli.query.scorer import open_scorer, score_baselines
+from nplm_cli.query.scorer import open_scorer
 
 if TYPE_CHECKING:
     from nplm_cli.models.base import LanguageModel
@@ -75,11 +74,15 @@ def train(
         }
         _train_baseline(staging, config, prepared.record["vocabulary_size"], on_event)
         write_json(staging / "config.json", record)
+        # A wrong device or vector file shows here, before an old run gives way.
+        network = None
+        if config.model.arch != "ngram":
+            network = _network(Run(staging), on_event, quiet=False)
         _move_into_place(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    return _fit(Run(folder), started, on_event, interrupted, resumed=False)
+    return _fit(Run(folder), started, on_event, interrupted, network=network, resumed=False)
 
 
 def resume(
@@ -202,6 +205,7 @@ def _fit(
     on_event: events.OnEvent,
     interrupted: Callable[[], bool],
     *,
+    network: "LanguageModel | None" = None,
     resumed: bool,
     reopened: bool = False,
 ) -> dict[str, Any]:
@@ -229,11 +233,14 @@ def _fit(
     else:
         from nplm_cli.evaluation.evaluator import evaluate
 
-        network, progress = _train_neural(
-            run, parts, started, on_event, interrupted, resumed, reopened
+        if network is None:
+            network = _network(run, on_event, quiet=resumed)
+        trained = network
+        progress = _train_neural(
+            run, trained, parts, started, on_event, interrupted, resumed, reopened
         )
         summary = {
-            "parameters": sum(p.numel() for p in network.parameters()),
+            "parameters": sum(p.numel() for p in trained.parameters()),
             "steps": progress.step,
             "epochs": progress.epoch,
             "tokens": progress.tokens,
@@ -243,7 +250,7 @@ def _fit(
         }
 
         def nll(part: Part) -> np.ndarray:
-            return evaluate(network, part, context)
+            return evaluate(trained, part, context)
 
     report: dict[str, Any] = {
         "schema": 1,
@@ -261,33 +268,12 @@ def _fit(
     return report
 
 
-def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> dict[str, Any]:
-    """Return the ledger of nats that some scorer gave, with the run's baselines."""
-    model = run.config.model
-    return ledger(
-        part,
-        nll_N,
-        context=context,
-        order=model.order,
-        unknown=run.unknown_types,
-        baselines=score_baselines(run, part, context),
-    )
-
-
-def _train_neural(
-    run: Run,
-    parts: dict[str, Part],
-    started: float,
-    on_event: events.OnEvent,
-    interrupted: Callable[[], bool],
-    resumed: bool,
-    reopened: bool,
-) -> tuple["LanguageModel", "Progress"]:
+def _network(run: Run, on_event: events.OnEvent, *, quiet: bool) -> "LanguageModel":
+    """Build the model of a run with its first weights, on its device."""
     import torch
 
     from nplm_cli.models import build
-    from nplm_cli.training.devices import memory_estimate, pick_device
-    from nplm_cli.training.loop import RunFiles, Trainer
+    from nplm_cli.training.devices import pick_device
 
     config = run.config
     torch.set_num_threads(run.record["environment"]["threads"])
@@ -295,9 +281,26 @@ def _train_neural(
     network = build(config.model, len(run.vocabulary), config.training.dropout)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
     if config.model.vectors is not None:
-        _load_pretrained(run, network, on_event, quiet=resumed)
+        _load_pretrained(run, network, on_event, quiet=quiet)
     network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
-    network.to(device)
+    return network.to(device)
+
+
+def _train_neural(
+    run: Run,
+    network: "LanguageModel",
+    parts: dict[str, Part],
+    started: float,
+    on_event: events.OnEvent,
+    interrupted: Callable[[], bool],
+    resumed: bool,
+    reopened: bool,
+) -> "Progress":
+    from nplm_cli.training.devices import memory_estimate
+    from nplm_cli.training.loop import RunFiles, Trainer
+
+    config = run.config
+    device = network.embedding.weight.device
     if config.model.init == "zero":
         on_event(
             events.Message(
@@ -319,8 +322,7 @@ def _train_neural(
         trainer.resume()
         if reopened:
             trainer.reopen()
-    progress = trainer.fit()
-    return network, progress
+    return trainer.fit()
 
 
 def _load_pretrained(
@@ -349,62 +351,3 @@ def _load_pretrained(
                 f"({share:.1%} of the known training tokens); the others start at random"
             )
         )
-
-
-def evaluate_text(
-    run: Run,
-    inputs: Sequence[str],
-    *,
-    context: Context | None = None,
-    corpus_changes: dict[str, Any] | None = None,
-    device: str = "auto",
-    on_event: events.OnEvent = events.ignore,
-) -> dict[str, Any]:
-    """Return the ledger of any text under a finished run."""
-    from nplm_cli.corpus.formats import read_sentences
-    from nplm_cli.corpus.shards import encode_sentences
-
-    settings = dataclasses.replace(
-        run.config.corpus, format="auto", encoding="auto", **(corpus_changes or {})
-    )
-    reader = read_sentences(
-        inputs,
-        settings,
-        recipe=run.recipe,
-        on_event=lambda text: on_event(events.Message(text)),
-    )
-    part = encode_sentences(reader, run.vocabulary)
-    policy = context or run.config.training.context
-    if run.config.model.arch == "ngram":
-        nll_N = open_scorer(run).nll(part, policy)
-    else:
-        nll_N = _torch_nll(run, part, policy, device, on_event)
-    result = part_ledger(run, part, nll_N, policy)
-    if result["oov_share"] > OOV_WARNING_SHARE:
-        on_event(
-            events.Message(
-                f"{result['oov_share']:.1%} of the words are unknown: compare by ppl_oov_adjusted "
-                "or bits_per_char, not by ppl",
-                warning=True,
-            )
-        )
-    return result
-
-
-def _torch_nll(
-    run: Run, part: Part, context: Context, device: str, on_event: events.OnEvent
-) -> np.ndarray:
-    from nplm_cli.evaluation.evaluator import evaluate
-    from nplm_cli.models import build
-    from nplm_cli.training.checkpoints import load_weights
-    from nplm_cli.training.devices import pick_device
-
-    network = build(run.config.model, len(run.vocabulary))
-    load_weights(run.weights.path, network)
-    network.to(pick_device(device))
-    return evaluate(
-        network,
-        part,
-        context,
-        on_progress=lambda n: on_event(events.Progress("evaluating", n, part.predictions)),
-    )

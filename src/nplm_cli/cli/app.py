@@ -10,7 +10,14 @@ from collections.abc import Sequence
 import typer
 
 from nplm_cli import __version__
-from nplm_cli.cli import ask, corpus_commands, output, train_command, vector_commands
+from nplm_cli.cli import (
+    ask,
+    corpus_commands,
+    output,
+    score_command,
+    train_command,
+    vector_commands,
+)
 from nplm_cli.errors import NplmError, did_you_mean
 
 app = typer.Typer(
@@ -39,7 +46,7 @@ def _root(
     pass
 
 
-for _module in (corpus_commands, train_command, ask, vector_commands):
+for _module in (corpus_commands, train_command, score_command, ask, vector_commands):
     _module.register(app)
 
 
@@ -48,9 +55,13 @@ def run(arguments: Sequence[str]) -> int:
     output.prepare_streams()
     command = typer.main.get_command(app)
     try:
-        code = command.main(list(arguments), prog_name="nplm", standalone_mode=False)
+        if "_NPLM_COMPLETE" in os.environ:  # the shell asks for completions
+            command.main(list(arguments), prog_name="nplm")
+        # Not main(): it would turn Ctrl-C and a closed pipe into exit codes of its own.
+        with command.make_context("nplm", list(arguments)) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
     except NplmError as error:
         output.note(str(error))
         return error.exit_code

@@ -1,11 +1,8 @@
-"""Questions to a finished run: eval, score, predict, count, info."""
+"""Questions to a finished run: eval, predict, count, info (score has its own file)."""
 
 import math
-import os
-import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,13 +11,9 @@ from nplm_cli.cli.ledger_table import write_ledger
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import (
     BASES,
-    write_kenlm,
-    write_records,
-    write_srilm,
-    write_table,
 )
 from nplm_cli.config import Context as ContextPolicy
-from nplm_cli.errors import ConfigError, InputError, UnknownWordError
+from nplm_cli.errors import ConfigError, UnknownWordError
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of nplm train.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -37,13 +30,13 @@ Segmented = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("eval")(eval_cli)
-    app.command("score")(score_cli)
     app.command("predict")(predict_cli)
     app.command("count")(count_cli)
     app.command("info")(info_cli)
 
 
-def _checked_context(context: str | None) -> ContextPolicy | None:
+def checked_context(context: str | None) -> ContextPolicy | None:
+    """Return the policy if it is one; raises ConfigError otherwise."""
     match context:
         case None | "sentence" | "stream":
             return context
@@ -52,7 +45,7 @@ def _checked_context(context: str | None) -> ContextPolicy | None:
 
 def eval_cli(
     run: RunArgument,
-    inputs: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text; - for stdin.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="FILE", help="Text; - for stdin.")],
     context: Context = None,
     format: Annotated[
         str | None, typer.Option(metavar="raw|segmented|pku", help="Format of the text.")
@@ -69,7 +62,7 @@ def eval_cli(
     quiet: Quiet = False,
 ) -> None:
     """Measure perplexity on a text: the ledger, with baselines."""
-    from nplm_cli.pipeline import evaluate_text
+    from nplm_cli.measure import evaluate_text
     from nplm_cli.query.run import Run
 
     given = {
@@ -82,7 +75,7 @@ def eval_cli(
         ledger = evaluate_text(
             Run(run),
             inputs,
-            context=_checked_context(context),
+            context=checked_context(context),
             corpus_changes={k: v for k, v in given.items() if v is not None},
             device=device,
             on_event=view,
@@ -91,172 +84,6 @@ def eval_cli(
         output.write_json(ledger)
     else:
         write_ledger(ledger, f"{run} on {', '.join(inputs)}")
-
-
-def score_cli(
-    run: RunArgument,
-    sentences: Annotated[
-        list[str] | None, typer.Argument(metavar="[SENTENCE...|-]", help="Sentences; - for stdin.")
-    ] = None,
-    file: Annotated[
-        list[str] | None, typer.Option(help="Score each line of this file.", metavar="FILE")
-    ] = None,
-    given: Annotated[
-        str | None, typer.Option(help="Context of --word, from the start of a sentence.")
-    ] = None,
-    word: Annotated[list[str] | None, typer.Option(help="Word to score after --given.")] = None,
-    per_token: Annotated[bool, typer.Option("--per-token", help="A row a token.")] = False,
-    base: Annotated[str, typer.Option(metavar="2|e|10", help="Base of the surprisal.")] = "2",
-    eos: Annotated[
-        bool, typer.Option("--eos/--no-eos", help="Count the end of the sentence.")
-    ] = True,
-    format: Annotated[
-        str, typer.Option(metavar="table|tsv|json|kenlm|srilm", help="Layout of the output.")
-    ] = "auto",
-    context: Context = None,
-    segmented: Segmented = False,
-    encoding: Annotated[str, typer.Option(help="Encoding of files and stdin.")] = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score sentences: log-probability and surprisal, in all or token by token."""
-    from nplm_cli.query.run import Run
-    from nplm_cli.query.scorer import open_scorer
-    from nplm_cli.query.sentences import SentenceReader, score_sentences
-
-    if base not in BASES:
-        raise ConfigError(f"--base {base!r}: expected 2, e or 10")
-    layouts = ("auto", "table", "tsv", "json", "kenlm", "srilm")
-    if format not in layouts:
-        raise ConfigError(f"--format {format!r}: expected one of {', '.join(layouts[1:])}")
-    layout = "json" if json else format
-    opened = Run(run)
-    reader = SentenceReader(opened.recipe, segmented)
-    policy = _checked_context(context) or opened.config.training.context
-    if (given is None) != (not word):
-        raise ConfigError("--given and --word go together")
-    scorer = open_scorer(opened)
-    if given is not None and word:
-        _score_words(opened, scorer, reader, given, word, base, layout)
-        return
-    if not sentences and not file:
-        raise ConfigError("no sentence: give one, or - for standard input, or --file FILE")
-    batches = _batches(sentences or [], file or [], encoding, whole=policy == "stream")
-    scored = (
-        sentence
-        for texts in batches
-        for sentence in score_sentences(opened, scorer, texts, reader, context=policy, eos=eos)
-    )
-    shown = _with_warnings(scored, reader)
-    if not quiet and layout not in ("json",):
-        output.note(
-            f"context: {policy}; {'</s> counted' if eos else '</s> not counted'}; "
-            f"surprisal in {BASES[base].unit}"
-        )
-    match layout:
-        case "kenlm":
-            write_kenlm(shown)
-        case "srilm":
-            write_srilm(shown)
-        case "json":
-            write_records(shown, base, per_token)
-        case _:
-            write_table(shown, base, per_token, layout)
-
-
-def _with_warnings(scored: Iterable[Any], reader: Any) -> Iterator[Any]:
-    told = 0
-    for sentence in scored:
-        for text in reader.warnings[told:]:
-            output.warn(text)
-        told = len(reader.warnings)
-        yield sentence
-
-
-def _batches(
-    sentences: list[str], files: list[str], encoding: str, *, whole: bool
-) -> Iterator[list[str]]:
-    """Batches of lines: what is there is scored at once, and standard input never waits."""
-    if "-" in sentences and len(sentences) > 1:
-        raise ConfigError("'-' stands alone: either sentences or standard input")
-    pieces: Iterator[list[str]]
-    if sentences == ["-"]:
-        pieces = _stdin_lines(encoding)
-    else:
-        pieces = iter([sentences] if sentences else [])
-    if files:
-        from nplm_cli.corpus.readers import read_lines
-
-        lines = (line.text for line in read_lines(files, encoding))
-        own = pieces
-        pieces = (batch for source in (own, _chunks(lines, 256)) for batch in source)
-    if whole:  # a stream is one text: its context runs on from line to line
-        pieces = iter([[text for batch in pieces for text in batch]])
-    yield from pieces
-
-
-def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _stdin_lines(encoding: str) -> Iterator[list[str]]:
-    """Whole lines as they arrive, in batches of what has arrived."""
-    rest = b""
-    number = 0
-    codec = "utf-8" if encoding == "auto" else encoding
-    while True:
-        block = os.read(sys.stdin.fileno(), 1 << 16)
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        if not block and rest:
-            lines.append(rest)
-        texts = []
-        for line in lines:
-            number += 1
-            try:
-                text = line.decode(codec)
-            except (UnicodeDecodeError, LookupError) as error:
-                raise InputError(
-                    f"standard input:{number}: not {codec}: {error}; give --encoding NAME"
-                ) from error
-            texts.append(text.removesuffix("\r").removeprefix("\ufeff" if number == 1 else ""))
-        if texts:
-            yield texts
-            sys.stdout.flush()
-        if not block:
-            return
-
-
-def _score_words(
-    run: Any, scorer: Any, reader: Any, given: str, words: list[str], base: str, layout: str
-) -> None:
-    history = run.vocabulary.encode(span.token for span in reader.spans(given))
-    log_p_V = scorer.next_log_probs(history)
-    rows = []
-    for word in words:
-        i = run.vocabulary.index.get(word, 0)
-        log_p = float(log_p_V[i])
-        record = {
-            "given": given,
-            "word": word,
-            "oov": word not in run.vocabulary.index,
-            "probability": math.exp(log_p),
-            "logprob_e": log_p,
-            BASES[base].column: BASES[base].surprisal(log_p),
-        }
-        rows.append(record)
-    if layout == "json":
-        for record in rows:
-            output.write_json({"schema": 1, **record})
-        return
-    output.write_table(list(rows[0]), [list(r.values()) for r in rows], style=layout)
 
 
 def predict_cli(

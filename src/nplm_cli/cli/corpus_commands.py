@@ -26,7 +26,9 @@ from nplm_cli.corpus.vocabulary import (
     cut_vocabulary,
 )
 
-Inputs = Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.")]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for standard input.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
 

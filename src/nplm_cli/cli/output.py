@@ -10,6 +10,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, TextIO
 
 
@@ -85,15 +86,19 @@ def write_table(
 ) -> None:
     """Write rows as a table on a terminal (or ``style`` table), else as TSV with a header."""
     if style == "tsv" or (style == "auto" and not to_terminal()):
+        ahead = iter(rows)
+        first = next(ahead, None)  # what fails before the first row leaves nothing on stdout
         write_line("\t".join(columns))
-        for row in rows:
+        for row in chain([] if first is None else [first], ahead):
             write_line("\t".join(cell(value) for value in row))
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(
+        title=title, title_justify="left", header_style="" if os.environ.get("NO_COLOR") else "bold"
+    )
     kept = [list(row) for row in rows]
     for i, column in enumerate(columns):
         figures = all(isinstance(row[i], int | float | None) for row in kept)

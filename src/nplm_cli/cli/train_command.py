@@ -15,7 +15,7 @@ from nplm_cli.cli import output
 from nplm_cli.cli.ledger_table import write_report
 from nplm_cli.cli.options import given, with_settings
 from nplm_cli.cli.progress import ProgressView
-from nplm_cli.config import PRESETS, Config
+from nplm_cli.config import DEFAULT_LR, PRESETS, Config
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ConfigError, did_you_mean
 
@@ -31,7 +31,8 @@ def register(app: typer.Typer) -> None:
 @with_settings("model", "training", "vocabulary", "corpus", "split")
 def train_cli(
     inputs: Annotated[
-        list[str] | None, typer.Argument(help="Files, folders, or - for standard input.")
+        list[str] | None,
+        typer.Argument(metavar="INPUT", help="Files, folders, or - for standard input."),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="RUN", help="Run directory to write.")
@@ -120,6 +121,8 @@ def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]
     for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
         if any(name in chosen for name in group):
             changes |= dict.fromkeys(group)
+    if "optimizer" in chosen and config.training.lr == DEFAULT_LR[config.training.optimizer]:
+        changes.setdefault("lr", None)  # the rate was the old optimiser's, nobody chose it
     return config.replace(**(changes | chosen))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.errors import ConfigError, UnknownWordError
+from nplm_cli.errors import ConfigError, InputError, UnknownWordError
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
@@ -43,7 +43,7 @@ def neighbors_cli(
         Path, typer.Argument(metavar="RUN_OR_VECTORS", help="Run directory or vector file.")
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="WORD...|-", help="Words; - for stdin.")
+        list[str] | None, typer.Argument(metavar="WORD|-", help="Words; - for stdin.")
     ] = None,
     k: Annotated[int, typer.Option("-k", "--top", help="Neighbours of each word.", min=1)] = 10,
     random: Annotated[
@@ -119,7 +119,12 @@ def _queries(
     if band is not None or all_tokens:
         raise ConfigError("--band and --all-tokens belong to --random")
     if words == ["-"]:
-        text = sys.stdin.buffer.read().decode("utf-8", "strict")
+        try:
+            text = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"standard input: byte {error.start} is not UTF-8: convert it first"
+            ) from error
         words = text.removeprefix("\ufeff").split()
     elif "-" in words:
         raise ConfigError("'-' stands alone: either words or standard input")

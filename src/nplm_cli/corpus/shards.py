@@ -84,7 +84,8 @@ def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> P
         ids.extend([get(token, UNK_ID) for token in sentence.tokens])
         ids.append(EOS_ID)
         starts.append(len(ids))
-        characters += sum(map(len, sentence.tokens))
+        # <unk> in the text is not a word of five characters.
+        characters += sum(map(len, sentence.tokens)) - len(UNK) * sentence.tokens.count(UNK)
     return Part(
         np.frombuffer(ids, np.uint32) if ids else np.zeros(0, np.uint32),
         np.frombuffer(starts, np.int64),
@@ -228,8 +229,10 @@ def split_sentences(units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray,
     order = np.argsort(keys, kind="stable")
     for part, wanted in ((2, asked[1]), (1, asked[0])):
         if wanted and not np.any(parts_U == part):
-            donors = [u for u in order if parts_U[u] == 0]
-            parts_U[donors[0]] = part
+            # Where chance left nothing for training either, the fullest part gives.
+            fullest = int(np.argmax(np.bincount(parts_U, minlength=3)))
+            giver = 0 if np.any(parts_U == 0) else fullest
+            parts_U[next(u for u in order if parts_U[u] == giver)] = part
     if not np.any(parts_U == 0):
         raise ConfigError("the split leaves nothing to train on: lower --valid-share, --test-share")
     return np.repeat(parts_U.astype(np.uint8), lengths), unit
@@ -332,6 +335,9 @@ def open_parts(folder: Path) -> dict[str, Part]:
     for name, counts in index["parts"].items():
         if name not in PARTS:
             raise ArtifactError(f"{path}: unknown part {name!r}")
+        keys = ("predictions", "sentences", "characters")
+        if not isinstance(counts, dict) or not all(type(counts.get(k)) is int for k in keys):
+            raise ArtifactError(f"{path}: the counts of {name!r} are incomplete: damaged")
         ids = _map(folder / f"{name}.ids", dtype)
         starts = _map(folder / f"{name}.sentences", np.dtype("<i8"))
         if len(ids) != counts["predictions"] or len(starts) != counts["sentences"] + 1:

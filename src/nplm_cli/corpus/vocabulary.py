@@ -135,9 +135,15 @@ def cut_vocabulary(counts: Mapping[str, int], sentences: int, config: Vocabulary
             max_size = DEFAULT_MAX_SIZE
         known = known[:max_size]
         if len(known) == len(ranked) and not literal:
-            if config.min_count == 1:
+            every_word_twice = all(n > 1 for _, n in ranked)
+            if config.min_count == 1 or every_word_twice:
+                why = (
+                    "--min-count 1 keeps all words"
+                    if config.min_count == 1
+                    else "no word is seen only once"
+                )
                 notes.append(
-                    "<unk> has no training mass (--min-count 1 keeps all words): "
+                    f"<unk> has no training mass ({why}): "
                     "the probability of an unknown word means nothing"
                 )
             else:

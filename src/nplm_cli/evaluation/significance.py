@@ -22,7 +22,7 @@ def paired_bootstrap_ratio(
     interval is the 2.5th to 97.5th percentile, None where there are fewer than two sentences.
     """
     difference_S = nats_a_S - nats_b_S
-    ratio = math.exp(difference_S.sum() / predictions_S.sum())
+    ratio = _exp(difference_S.sum() / predictions_S.sum())
     sentences = len(difference_S)
     if sentences < 2:
         return ratio, None
@@ -33,4 +33,8 @@ def paired_bootstrap_ratio(
         drawn = random.integers(0, sentences, (end - begin, sentences))
         means[begin:end] = difference_S[drawn].sum(1) / predictions_S[drawn].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
-    return ratio, (math.exp(low), math.exp(high))
+    return ratio, (_exp(low), _exp(high))
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))  # a little more is no float any longer

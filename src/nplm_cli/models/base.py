@@ -32,7 +32,8 @@ class LanguageModel(nn.Module, ABC):
         """``width`` is the last axis of what ``forward`` returns."""
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(vocabulary_size, config.dim)
+        # skip_init: init_weights gives the values; torch's own would draw global random numbers.
+        self.embedding = nn.utils.skip_init(nn.Embedding, vocabulary_size, config.dim)
         self.output = OutputLayer(vocabulary_size, width, tied=config.tie, bias=config.output_bias)
         self.dropout = Dropout(dropout)
 

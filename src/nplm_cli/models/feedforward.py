@@ -72,10 +72,12 @@ class WindowEncoder(nn.Module):
         self.activation = config.activation
         sizes = [combined] + [config.hidden] * config.layers
         self.layers = nn.ModuleList(
-            nn.Linear(before, after, bias=config.hidden_bias)
+            nn.utils.skip_init(nn.Linear, before, after, bias=config.hidden_bias)
             for before, after in itertools.pairwise(sizes)
         )
-        self.projection = nn.Linear(last, config.dim, bias=False) if projected else None
+        self.projection = (
+            nn.utils.skip_init(nn.Linear, last, config.dim, bias=False) if projected else None
+        )
         self.dropout = dropout
 
     def forward(self, x_BSE: Tensor) -> Tensor:

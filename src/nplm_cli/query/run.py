@@ -123,13 +123,21 @@ class Run:
     def report(self) -> dict[str, Any] | None:
         """The final ledger, if the training got that far."""
         path = self.folder / "report.json"
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        report = read_json(path)
+        if not isinstance(report, dict) or not {"training", "valid", "test"} <= set(report):
+            raise ArtifactError(f"{path}: not a report of nplm train; restore it or train again")
+        return report
 
 
 def open_ngram(path: Path, vocabulary_size: int) -> NgramModel:
     """Open n-gram tables; raises ArtifactError when they are for another vocabulary."""
     file = TensorFile(path)
-    model = NgramModel.from_tensors({name: file[name] for name in file}, file.metadata)
+    try:
+        model = NgramModel.from_tensors({name: file[name] for name in file}, file.metadata)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
     if model.vocab_size != vocabulary_size:
         raise ArtifactError(
             f"{path}: counts over {model.vocab_size} words, vocabulary.tsv has {vocabulary_size}"

@@ -99,15 +99,24 @@ def load_checkpoint(
             raise ArtifactError(f"{path}: {name} is missing or of another shape")
         tensor.copy_(torch.from_numpy(np.array(file[key])))
     packed = optimizer.state_dict()
+    trained = {index for group in packed["param_groups"] for index in group["params"]}
     restored: dict[int, dict[str, torch.Tensor]] = {}
-    for key in file:
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".", 2)
-            restored.setdefault(int(index), {})[name] = torch.from_numpy(np.array(file[key]))
-    packed["state"] = restored
-    optimizer.load_state_dict(packed)
-    generator.set_state(torch.from_numpy(np.array(file["generator"])))
-    pieces = sorted(key for key in file if key.startswith("state."))
+    try:
+        for key in file:
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".", 2)
+                restored.setdefault(int(index), {})[name] = torch.from_numpy(np.array(file[key]))
+        if not trained.issuperset(restored):
+            raise ValueError("optimiser state of a parameter that is not trained")
+        packed["state"] = restored
+        optimizer.load_state_dict(packed)
+        generator.set_state(torch.from_numpy(np.array(file["generator"])))
+        pieces = sorted(
+            (key for key in file if key.startswith("state.")),
+            key=lambda key: int(key.removeprefix("state.")),
+        )
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ArtifactError(f"{path}: not a checkpoint of this training: {error}") from error
     device = model.embedding.weight.device
     state = tuple(torch.from_numpy(np.array(file[key])).to(device) for key in pieces)
     return progress, state or None

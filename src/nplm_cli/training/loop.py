@@ -173,6 +173,8 @@ class Trainer:
                 if parameter.grad is not None:
                     parameter.grad.mul_(self.config.clip / norm)
         self.optimizer.step()
+        if not self._weights_are_finite():
+            self._diverged(mean, lr, norm)
         progress.step += 1
         progress.step_in_epoch += 1
         progress.tokens += predictions
@@ -231,6 +233,8 @@ class Trainer:
         watched = train_nats
         if self.valid is not None:
             nll_N = evaluate(self.model, self.valid, config.context)
+            if not math.isfinite(nll_N.sum()):
+                self._diverged(float(nll_N.mean()), record["lr"], gradient_norm(self.model))
             record["valid_nats"] = float(nll_N.mean())
             record["valid_ppl"] = math.exp(min(record["valid_nats"], 700))
             record["valid_oov_share"] = self.valid.oov() / max(self.valid.words, 1)
@@ -276,18 +280,23 @@ class Trainer:
             save_weights(self.files.weights, self.model)
         raise Interrupted
 
+    def _weights_are_finite(self) -> bool:
+        """Whether every weight is a number: no other may reach a file."""
+        return all(math.isfinite(p.detach().sum().item()) for p in self.model.parameters())
+
     def _diverged(self, mean: float, lr: float, norm: float) -> None:
         progress = self.progress
         if not self.files.weights.exists():
             with contextlib.suppress(Exception):
                 load_checkpoint(self.files.checkpoint, self.model, self.optimizer, self.generator)
                 save_weights(self.files.weights, self.model)
+        lower = min(self.base_lr / 2, DEFAULT_LR[self.config.optimizer])
+        clip = "a smaller --clip" if self.config.clip else "--clip 5"
         raise TrainingError(
             f"training diverged at step {progress.step + 1} (epoch {progress.epoch + 1}, batch "
             f"{progress.step_in_epoch + 1}): loss {mean:.6g} nats, learning rate {lr:.3g}, "
             f"gradient norm {norm:.3g}; the last good state is in {self.files.checkpoint}; "
-            f"try --lr {min(self.base_lr / 2, DEFAULT_LR[self.config.optimizer]):.3g} or a smaller "
-            "--clip"
+            f"start anew with --force and --lr {lower:.3g} or {clip}"
         )
 
     def _keep_metrics_up_to(self, step: int) -> None:

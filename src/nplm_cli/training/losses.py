@@ -83,9 +83,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = []
-        for grad in ctx.saved_tensors:
-            scaled.append(None if grad is None else grad.mul_(grad_outputs[0].to(grad.dtype)))
+        scaled = [
+            None if grad is None else grad * grad_outputs[0].to(grad.dtype)
+            for grad in ctx.saved_tensors
+        ]
         return (*scaled, None, None)
 
 

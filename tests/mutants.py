@@ -1,0 +1,468 @@
+"""Do the tests notice a wrong model? Each mutant is a plausible mistake in the core.
+
+    make mutants                                 # all mutants, each against its part of the tests
+    python tests/mutants.py --only padding bom   # those whose name holds one of these words
+    python tests/mutants.py --all-tests          # the whole default suite for each (long)
+    python tests/mutants.py --list
+
+A mutant is applied to a copy of the repository in a temporary folder, never in place, and killed
+when a test fails with it that passes without it, alone as well as among the others. Tests that
+fail without any mutant say nothing about mutants: they are listed and left out. Exit status 1 when a mutant survives, does not fit the source any more (its old text
+must occur exactly once), or when a test fails without a mutant.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_SECONDS = 600  # a mutant that makes a test run for ever is noticed, too
+PYTEST_FOUND_FAILURES = 1
+NOT_COPIED = (".*", "__pycache__", "*.egg-info", "runs", "build", "dist")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Old text that stands once in a file below ``src/nplm_cli``, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: its name, the edits that make it, why it matters, and the tests to ask."""
+
+    name: str
+    why: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
+
+
+def mutant(name: str, why: str, *edits: tuple[str, str, str], tests: str) -> Mutant:
+    """Make a mutant; ``tests`` are folders and files below ``tests``, with spaces between."""
+    return Mutant(name, why, tuple(Edit(*edit) for edit in edits), tuple(tests.split()))
+
+
+TORCH_FFN, NUMPY_FFN = "models/feedforward.py", "query/feedforward.py"
+BATCHES, LOOP, LEDGER = "corpus/batches.py", "training/loop.py", "evaluation/ledger.py"
+VOCABULARY, TRIE = "corpus/vocabulary.py", "ngram/trie.py"
+
+MUTANTS = (
+    # What is predicted, and from what.
+    mutant(
+        "sentence end not trained",
+        "</s> dropped from the predictions of a sentence: endings are never learned",
+        (BATCHES, "part.starts[sentences + 1])", "part.starts[sentences + 1] - 1)"),
+        tests="training",
+    ),
+    mutant(
+        "window one too long",
+        "n words of context instead of n - 1, in torch and numpy alike, so that both agree",
+        (TORCH_FFN, "window = config.order - 1\n        combined", "window = config.order\n        combined"),
+        (TORCH_FFN, "(batch, self.config.order - 1)", "(batch, self.config.order)"),
+        (TORCH_FFN, "window = self.config.order - 1\n        ids_BS", "window = self.config.order\n        ids_BS"),
+        (NUMPY_FFN, "(config.order - 1 if config.combine", "(config.order if config.combine"),
+        (NUMPY_FFN, "(batch, config.order - 1)", "(batch, config.order)"),
+        (NUMPY_FFN, "window = config.order - 1", "window = config.order"),
+        tests="models worked",
+    ),
+    mutant(
+        "window one word late",
+        "the newest word of the window is out of sight, in torch and numpy alike",
+        (TORCH_FFN, "self.embedding(ids_BS[:, 1:])", "self.embedding(ids_BS[:, :-1])"),
+        (NUMPY_FFN, "[ids_BS[:, 1:]]", "[ids_BS[:, :-1]]"),
+        tests="models",
+    ),
+    mutant(
+        "n-gram window one too short",
+        "order n counts n-grams of n - 1 words",
+        ("ngram/counting.py", "for n in range(2, order + 1):", "for n in range(2, order):"),
+        tests="ngram",
+    ),
+    mutant(
+        "padding in the loss",
+        "positions after the end of a short sentence are trained on",
+        (LOOP, "counted = batch.targets_BT >= 0", "counted = batch.targets_BT >= -1"),
+        (LOOP, "batch.targets_BT[counted])", "batch.targets_BT[counted].clip(0))"),
+        tests="training",
+    ),
+    mutant(
+        "padding of a stream in the loss",
+        "the strip that ends early is filled up with its last word",
+        (BATCHES, "np.where(real, ids[read + 1], -1),", "ids[read + 1],"),
+        tests="training",
+    ),
+    mutant(
+        "mean of the batch's own",
+        "batches of a full-batch step are weighted by batch, not by prediction",
+        (LOOP, "(total / predictions).backward()", "(total / batch.predictions).backward()"),
+        tests="training",
+    ),
+    mutant(
+        "stream state not carried in training",
+        "each piece of a stream starts from the boundary again",
+        (LOOP, "self.state = tuple(tensor.detach() for tensor in state)", "self.state = None"),
+        tests="training",
+    ),
+    mutant(
+        "stream state not carried in evaluation",
+        "each piece of a stream is scored from the boundary",
+        ("evaluation/evaluator.py", "if state is None or batch.fresh:", "if True:"),
+        tests="evaluation",
+    ),
+    mutant(
+        "stream state not carried in numpy",
+        "each piece of a stream is scored from the boundary",
+        ("query/scorer.py", "if state is None or batch.fresh:", "if True:"),
+        tests="evaluation",
+    ),
+    # Training.
+    mutant(
+        "resume forgets the generator",
+        "a resumed training draws other dropout masks than an uninterrupted one",
+        (
+            "training/checkpoints.py",
+            'generator.set_state(torch.from_numpy(np.array(file["generator"])))',
+            "pass",
+        ),
+        tests="training",
+    ),
+    mutant(
+        "resume forgets the place in the epoch",
+        "a resumed training reads the beginning of the epoch twice",
+        (LOOP, "self.batches.epoch(progress.epoch, progress.step_in_epoch)", "self.batches.epoch(progress.epoch)"),
+        tests="training",
+    ),
+    mutant(
+        "best weights not restored",
+        "after the training the model holds the last weights, and the report is of those",
+        (LOOP, "load_weights(self.files.weights, self.model)", "pass"),
+        tests="training",
+    ),
+    mutant(
+        "worse weights kept as best",
+        "the weights of the worst evaluation are stored",
+        (LOOP, "if before is None or watched < before:", "if before is None or watched > before:"),
+        tests="training",
+    ),
+    mutant(
+        "L2 on biases",
+        "biases are pulled to 0 though the penalty is on weights",
+        ("models/base.py", "if p.ndim >= 2 and p.requires_grad]", "if p.requires_grad]"),
+        tests="models worked",
+    ),
+    mutant(
+        "dropout in evaluation",
+        "perplexities are random and too high",
+        ("evaluation/evaluator.py", "    model.eval()\n", ""),
+        tests="evaluation",
+    ),
+    mutant(
+        "no clipping",
+        "--clip does nothing",
+        (LOOP, "parameter.grad.mul_(self.config.clip / norm)", "pass"),
+        tests="training",
+    ),
+    mutant(
+        "same order in every epoch",
+        "sentences are not shuffled anew",
+        (BATCHES, "np.random.default_rng([self.seed, epoch])", "np.random.default_rng([self.seed])"),
+        tests="training",
+    ),
+    # The vocabulary and the text.
+    mutant(
+        "min-count cut",
+        "> for >=: words seen exactly c times are lost",
+        (VOCABULARY, "item[1] >= config.min_count", "item[1] > config.min_count"),
+        tests="artifacts worked",
+    ),
+    mutant(
+        "size cut",
+        "the specials are counted among the V words",
+        (VOCABULARY, "known = known[:max_size]", "known = known[: max_size and max_size - 2]"),
+        tests="artifacts worked",
+    ),
+    mutant(
+        "tie order",
+        "words of equal count in reversed order of code points: other ids",
+        (
+            VOCABULARY,
+            "key=lambda item: (-item[1], item[0]),",
+            "key=lambda item: (item[1], item[0]),\n        reverse=True,",
+        ),
+        tests="artifacts worked",
+    ),
+    mutant(
+        "literal <unk> not counted in the coverage",
+        "the share of unknown words of a text with <unk> is too small",
+        (VOCABULARY, "total = int(cumulative[-1]) + literal", "total = int(cumulative[-1])"),
+        tests="artifacts worked",
+    ),
+    mutant(
+        "last line",
+        "a last line without a newline is skipped",
+        ("corpus/readers.py", "yield [last]", "del last"),
+        tests="corpus",
+    ),
+    mutant(
+        "CRLF on two blocks",
+        "a line end that falls on the border of two blocks counts twice",
+        ("corpus/readers.py", 'held = text.endswith("\\r")', "held = False"),
+        tests="corpus",
+    ),
+    mutant(
+        "BOM kept",
+        "the first word of a file begins with an invisible character",
+        ("corpus/encodings.py", "block = block[len(mark) :]", "block = block[0:]"),
+        ("corpus/encodings.py", "text = text[1:]", "text = text[0:]"),
+        tests="corpus",
+    ),
+    mutant(
+        "PKU id kept",
+        "19980101-01-001-001/m becomes a word of every paragraph",
+        ("corpus/pku.py", "article = article or identity[1]\n            continue", "article = article or identity[1]"),
+        tests="corpus",
+    ),
+    mutant(
+        "split by sentences",
+        "sentences of one document in training and validation",
+        (
+            "corpus/shards.py",
+            "changed = np.any(units[1:, [3, column]] != units[:-1, [3, column]], axis=1)",
+            "changed = np.ones(sentences - 1, bool)",
+        ),
+        tests="artifacts",
+    ),
+    # The figures.
+    mutant(
+        "perplexity of words",
+        "the mean is over words, the sum over words and sentence ends",
+        (LEDGER, '"ppl": perplexity(total, predictions),', '"ppl": perplexity(total, words),'),
+        tests="evaluation",
+    ),
+    mutant(
+        "unknown words not counted",
+        "the ledger says that no word is unknown",
+        (LEDGER, "oov = int(is_oov.sum())", "oov = 0"),
+        tests="evaluation",
+    ),
+    mutant(
+        "OOV adjustment of the wrong sign",
+        "unknown words become a gift instead of a cost",
+        (LEDGER, "total + oov * math.log(unknown.types)", "total - oov * math.log(unknown.types)"),
+        tests="evaluation",
+    ),
+    mutant(
+        "unpaired bootstrap",
+        "the two models are not compared on the same sentences",
+        ("evaluation/significance.py", "difference_S[drawn].sum(1)", "difference_S[drawn[:, ::-1] - 1].sum(1)"),
+        tests="evaluation",
+    ),
+    # Kneser-Ney.
+    mutant(
+        "fixed discount",
+        "order 2 discounts 0.75 whatever the counts of counts are",
+        (TRIE, "notes += [note] if note else []", "discounts[1:2, 1:] = 0.75"),
+        tests="ngram",
+    ),
+    mutant(
+        "backoff of the boundary",
+        "the first word of a sentence has the whole unigram mass besides its own",
+        (
+            TRIE,
+            "tables.append(_table(table, totals, backoffs))",
+            "backoffs[1 : 2 * (order == 2)] = 1.0\n        tables.append(_table(table, totals, backoffs))",
+        ),
+        tests="ngram",
+    ),
+    mutant(
+        "context of the boundary",
+        "the first word of a sentence is predicted as if nothing were known",
+        ("ngram/counting.py", "{1: 0, 2: BOUNDARY}.get(order, -1)", "{1: 0}.get(order, -1)"),
+        tests="ngram",
+    ),
+    mutant(
+        "raw counts in lower orders",
+        "Kneser-Ney without Kneser-Ney: frequencies instead of numbers of contexts",
+        ("ngram/counting.py", "tables.append(Counts(keys_N, raw_N, adjusted_N))", "tables.append(Counts(keys_N, raw_N, raw_N))"),
+        tests="ngram",
+    ),
+    # Word vectors.
+    mutant(
+        "query among its neighbours",
+        "the nearest word to a word is itself",
+        ("vectors/keyed.py", "[self.skip | {row} for row in rows],", "[self.skip for row in rows],"),
+        tests="vectors worked",
+    ),
+    mutant(
+        "specials among the neighbours",
+        "<unk> and </s> are offered as words",
+        ("vectors/keyed.py", "[self.skip | {row} for row in rows],", "[frozenset({row}) for row in rows],"),
+        tests="vectors",
+    ),
+    mutant(
+        "cosine without lengths",
+        "long vectors are near to everything",
+        ("vectors/nearest.py", "lengths_N = _lengths(rows_ND) * _lengths(query_D)", "lengths_N = np.full(len(rows_ND), _lengths(query_D))"),
+        tests="vectors worked",
+    ),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Ask the tests about every mutant; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--all-tests", action="store_true", help="the whole default suite for each")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="mutants with a word in the name")
+    parser.add_argument("--workers", type=int, default=2, help="mutants at a time (default 2)")
+    parser.add_argument("--list", action="store_true", help="list the mutants and do nothing")
+    options = parser.parse_args()
+    mutants = [
+        m for m in MUTANTS if not options.only or any(word in m.name for word in options.only)
+    ]
+    if options.list:
+        for m in mutants:
+            print(f"{m.name:40}  {m.why}")
+        return 0
+    if not mutants:
+        parser.error(f"no mutant has {' or '.join(options.only)} in its name")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="nplm-mutants-") as folder:
+        status = _ask_all(mutants, Path(folder), options.all_tests, options.workers)
+    print(f"{time.monotonic() - began:.0f} s")
+    return status
+
+
+def _ask_all(mutants: list[Mutant], folder: Path, all_tests: bool, workers: int) -> int:
+    # One copy of everything, from which all others are made: the checkout may change meanwhile.
+    plain = folder / "plain"
+    shutil.copytree(ROOT, plain, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    _check_that_the_copy_is_tested(plain)
+    asked = ["tests"] if all_tests else sorted({t for m in mutants for t in _paths(m.tests)})
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(lambda path: _pytest(plain, [path], keep_going=True), asked))
+        for code, output in results:
+            if code not in (0, PYTEST_FOUND_FAILURES):
+                print(output)
+                print("the tests do not run without a mutant")
+                return 1
+        failing = sorted({test for _, output in results for test in _failures(output)})
+        for test in failing:
+            print(f"fails without a mutant, left out: {test}")
+        jobs = {
+            pool.submit(_ask, m, plain, folder / f"mutant-{i}", all_tests, failing): m
+            for i, m in enumerate(mutants)
+        }
+        verdicts = {}
+        for job in concurrent.futures.as_completed(jobs):
+            verdict, detail = verdicts[jobs[job].name] = job.result()
+            print(f"{verdict:9}{jobs[job].name}: {detail}", flush=True)
+    killed = sum(verdict == "killed" for verdict, _ in verdicts.values())
+    print(f"{killed} of {len(mutants)} mutants killed")
+    for m in mutants:
+        if verdicts[m.name][0] == "survived":
+            print(f"SURVIVED {m.name} ({', '.join(e.file for e in m.edits)}): {m.why}")
+    return int(killed < len(mutants) or bool(failing))
+
+
+def _ask(
+    m: Mutant, plain: Path, copy: Path, all_tests: bool, failing: list[str]
+) -> tuple[str, str]:
+    """Return killed, survived or unfit, and by which test or why."""
+    for edit in m.edits:
+        path = plain / "src" / "nplm_cli" / edit.file
+        found = path.read_text("utf-8").count(edit.old) if path.exists() else 0
+        if found != 1:
+            return "unfit", f"{edit.file} holds {found} times {edit.old!r}"
+    shutil.copytree(plain, copy)
+    try:
+        for edit in m.edits:
+            path = copy / "src" / "nplm_cli" / edit.file
+            path.write_text(path.read_text("utf-8").replace(edit.old, edit.new), "utf-8")
+        return _judge(m, plain, copy, ["tests"] if all_tests else _paths(m.tests), failing)
+    finally:
+        shutil.rmtree(copy)
+
+
+def _judge(
+    m: Mutant, plain: Path, copy: Path, tests: list[str], failing: list[str]
+) -> tuple[str, str]:
+    left_out = list(failing)
+    while True:
+        try:
+            code, output = _pytest(copy, tests, left_out=left_out)
+        except subprocess.TimeoutExpired:
+            return "killed", f"no end within {LIMIT_SECONDS} s"
+        if code == 0:
+            return "survived", m.why
+        found = _failures(output)
+        if code != PYTEST_FOUND_FAILURES or not found:
+            # A copy that cannot even be imported proves nothing about the tests.
+            return "unfit", (output.strip().splitlines() or [f"pytest: {code}"])[-1]
+        if _pytest(plain, found[:1])[0] == 0:
+            return "killed", found[0]
+        left_out.append(found[0])  # it fails by itself now and then
+
+
+def _paths(tests: tuple[str, ...]) -> list[str]:
+    return [f"tests/{name}" for name in tests]
+
+
+def _environment(copy: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(copy / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _check_that_the_copy_is_tested(copy: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import nplm_cli; print(nplm_cli.__file__)"],
+        env=_environment(copy),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not Path(found).resolve().is_relative_to(copy.resolve()):
+        sys.exit(f"nplm_cli comes from {found}, not from the copy in {copy}: mutants prove nothing")
+
+
+def _pytest(
+    copy: Path, tests: list[str], *, keep_going: bool = False, left_out: list[str] | None = None
+) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE"]
+    command += ["--hypothesis-seed=1", *([] if keep_going else ["-x"])]
+    command += [f"--deselect={test}" for test in left_out or []]
+    done = subprocess.run(
+        [*command, *tests],
+        cwd=copy,
+        env=_environment(copy),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _failures(output: str) -> list[str]:
+    """Tests (or files that could not be collected) that the summary of pytest names."""
+    return [found[1] for found in re.finditer(r"^(?:FAILED|ERROR) (tests/\S+?\.py(?:::.*?)?)(?: - .*)?$", output, re.M)]  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""The fused softmax cross-entropy against torch's, value and gradients."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, linear
+
+from nplm_cli.training import losses
+from nplm_cli.training.losses import OutputLoss, chunk_rows, prediction_nll
+
+V, D = 50, 7
+
+
+@pytest.fixture(params=["one chunk", "chunks of 16"])
+def chunks(request, monkeypatch):
+    if request.param != "one chunk":
+        monkeypatch.setattr(losses, "CHUNK_LOGITS", 16 * V + V // 2)
+        assert chunk_rows(V) == 16
+
+
+def problem(n, *, bias=True, dtype=torch.float64, seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        values = torch.randn(*shape, generator=generator, dtype=dtype) * scale
+        return values.requires_grad_()
+
+    targets = torch.randint(V, (n,), generator=generator)
+    return draw(n, D), draw(V, D), draw(V) if bias else None, targets
+
+
+def copies(*tensors):
+    return [None if t is None else t.detach().clone().requires_grad_() for t in tensors]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 32, 100])
+@pytest.mark.usefixtures("chunks")
+def test_value_and_gradients_are_those_of_cross_entropy(n, bias):
+    hidden, weight, b, targets = problem(n, bias=bias)
+    reference = copies(hidden, weight, b)
+    total = OutputLoss()(hidden, weight, b, targets)
+    expected = cross_entropy(linear(*reference), targets, reduction="sum")
+    torch.testing.assert_close(total, expected, atol=1e-10, rtol=1e-12)
+    (total / n * 1.7).backward()
+    (expected / n * 1.7).backward()
+    for own, other in zip((hidden, weight, b), reference, strict=True):
+        if own is not None:
+            torch.testing.assert_close(own.grad, other.grad, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.usefixtures("chunks")
+def test_float32_sums_in_float64():
+    hidden, weight, bias, targets = problem(200, dtype=torch.float32)
+    total = OutputLoss()(hidden, weight, bias, targets)
+    assert total.dtype == torch.float64
+    exact = cross_entropy(
+        linear(hidden.double(), weight.double(), bias.double()), targets, reduction="sum"
+    )
+    assert total.item() == pytest.approx(exact.item(), rel=1e-6)
+    total.backward()
+    assert hidden.grad.dtype == weight.grad.dtype == bias.grad.dtype == torch.float32
+
+
+@pytest.mark.usefixtures("chunks")
+def test_two_calls_before_their_backward():
+    """The shared buffer of logits holds no gradient: the second call spoils nothing."""
+    loss = OutputLoss()
+    first, second = problem(40, seed=1), problem(23, seed=2)
+    references = [copies(*p[:3]) for p in (first, second)]
+    totals = [loss(*first), loss(*second)]
+    expected = [
+        cross_entropy(linear(*r), p[3], reduction="sum")
+        for r, p in zip(references, (first, second), strict=True)
+    ]
+    (totals[0] + 0.5 * totals[1]).backward()
+    (expected[0] + 0.5 * expected[1]).backward()
+    for reference, given in zip(references, (first, second), strict=True):
+        for own, other in zip(given[:3], reference, strict=True):
+            torch.testing.assert_close(own.grad, other.grad, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.usefixtures("chunks")
+def test_gradients_accumulate_over_calls():
+    loss = OutputLoss()
+    hidden, weight, bias, targets = problem(50)
+    reference = copies(hidden, weight, bias)
+    for rows in (slice(0, 30), slice(30, 50)):
+        loss(hidden[rows], weight, bias, targets[rows]).backward()
+    cross_entropy(linear(*reference), targets, reduction="sum").backward()
+    for own, other in zip((hidden, weight, bias), reference, strict=True):
+        torch.testing.assert_close(own.grad, other.grad, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.usefixtures("chunks")
+def test_gradcheck(bias):
+    hidden, weight, b, targets = problem(33, bias=bias)
+    given = [t for t in (hidden, weight, b) if t is not None]
+
+    def loss(*values):
+        return OutputLoss()(values[0], values[1], values[2] if bias else None, targets)
+
+    assert torch.autograd.gradcheck(loss, tuple(given), fast_mode=True)
+
+
+def test_backward_twice_gives_the_same_gradient():
+    """Value and gradient of a kept graph are a function; the second look is not scaled again."""
+    hidden, weight, bias, targets = problem(8)
+    total = OutputLoss()(hidden, weight, bias, targets) / 3
+    first = torch.autograd.grad(total, hidden, retain_graph=True)[0].clone()
+    torch.testing.assert_close(torch.autograd.grad(total, hidden)[0], first)
+
+
+def test_only_the_gradients_that_are_wanted():
+    hidden, weight, bias, targets = problem(20)
+    frozen = weight.detach()
+    OutputLoss()(hidden, frozen, None, targets).backward()
+    assert frozen.grad is None
+    reference = copies(hidden)[0]
+    cross_entropy(linear(reference, frozen), targets, reduction="sum").backward()
+    torch.testing.assert_close(hidden.grad, reference.grad)
+    fixed = hidden.detach()
+    OutputLoss()(fixed, weight, bias.detach(), targets).backward()
+    assert fixed.grad is None
+    assert weight.grad is not None
+
+
+def test_extreme_logits_are_finite():
+    hidden = torch.full((3, D), 1e4, requires_grad=True)
+    weight = torch.linspace(-1, 1, V)[:, None].expand(V, D).clone().requires_grad_()
+    targets = torch.tensor([0, 25, V - 1])
+    total = OutputLoss()(hidden, weight, None, targets)
+    expected = cross_entropy(linear(hidden, weight).double(), targets, reduction="sum")
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
+    total.backward()
+    assert torch.isfinite(hidden.grad).all()
+
+
+def test_no_prediction_is_a_loss_of_0():
+    hidden, weight, bias, targets = problem(0)
+    total = OutputLoss()(hidden, weight, bias, targets)
+    assert total.item() == 0
+    total.backward()
+    assert not weight.grad.any()
+
+
+def test_the_buffer_grows_and_changes_its_dtype():
+    loss = OutputLoss()
+    for n, dtype in (
+        (3, torch.float32),
+        (30, torch.float32),
+        (5, torch.float64),
+        (30, torch.float64),
+    ):
+        hidden, weight, bias, targets = problem(n, dtype=dtype)
+        expected = cross_entropy(linear(hidden, weight, bias), targets, reduction="sum")
+        assert loss(hidden, weight, bias, targets).item() == pytest.approx(
+            expected.item(), rel=1e-6
+        )
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("n", [0, 1, 16, 33])
+@pytest.mark.usefixtures("chunks")
+def test_prediction_nll(n, bias):
+    hidden, weight, b, targets = problem(n, bias=bias)
+    nll = prediction_nll(hidden, weight, b, targets)
+    assert not nll.requires_grad
+    expected = cross_entropy(linear(hidden, weight, b), targets, reduction="none")
+    torch.testing.assert_close(nll, expected.detach(), atol=1e-12, rtol=1e-12)
+
+
+def test_the_memory_of_a_chunk_is_bounded():
+    for vocabulary in (10, 1000, 100_000, 250_000):
+        assert chunk_rows(vocabulary) * vocabulary <= max(losses.CHUNK_LOGITS, 16 * vocabulary)
+        assert chunk_rows(vocabulary) >= 16

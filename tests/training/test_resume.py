@@ -1,0 +1,322 @@
+"""A training that is interrupted and resumed is the training that never was."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nplm_cli.artifacts import TensorFile, write_tensors
+from nplm_cli.errors import ArtifactError
+
+STREAM = {"context": "stream"}
+
+
+def assert_same(a, b):
+    assert a.digest == b.digest
+    assert a.metrics == b.metrics
+    one, two = TensorFile(a.files.checkpoint), TensorFile(b.files.checkpoint)
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    progress = [json.loads(file.metadata["progress"]) for file in (one, two)]
+    for record in progress:
+        record.pop("seconds")
+    assert progress[0] == progress[1]
+
+
+@pytest.mark.parametrize("settings", [{}, STREAM], ids=["sentence", "stream"])
+@pytest.mark.parametrize("stops", [(1,), (5,), (6,), (2, 3, 11), (4, 5)], ids=str)
+def test_resumed_is_uninterrupted(training, settings, stops):
+    """Mid-epoch, at its end, several times, one step apart; dropout is on."""
+    settings = {**settings, "dropout": 0.3, "eval_every": 4}
+    straight, broken = training(**settings), training(**settings)
+    straight.run()
+    broken.run(*stops)
+    assert len(straight.metrics) >= 3
+    assert_same(straight, broken)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        ("sgd", "constant"),
+        ("momentum", "linear"),
+        ("adam", "cosine"),
+        ("adamw", "plateau"),
+        ("rmsprop", "constant"),
+        ("adagrad", "linear"),
+    ],
+)
+def test_every_optimiser_and_schedule(training, optimizer, schedule):
+    settings = {"optimizer": optimizer, "schedule": schedule, "warmup": 0.2, "l2": 1e-3}
+    settings |= {"eval_every": 3, "patience": 0, "tolerance": 0.02, "dropout": 0.2}
+    straight, broken = training(**settings), training(**settings)
+    end = straight.run().progress
+    broken.run(2, 7, 10)
+    assert_same(straight, broken)
+    assert straight.metrics[-1]["train_nats"] < straight.metrics[0]["train_nats"]
+    if schedule == "plateau":
+        assert end.halvings > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch": 0, "epochs": 6},
+        {"batch": 0, "epochs": 6, **STREAM},
+        {"batch": 1, "epochs": 1},
+        {"batch": 1, "epochs": 1, **STREAM, "bptt": 16},
+        {"steps": 7, "clip": 0.01},
+        {"epochs": 2, "stop_on": "train"},
+        {"epochs": 2, "valid": None},
+        {"model": {"freeze_vectors": True}},
+        {"model": {"tie": True, "hidden": 4}},
+        {"optimizer": "adam", "model": {"tie": True, "freeze_vectors": True, "hidden": 9}},
+    ],
+    ids=str,
+)
+def test_other_settings(training, settings):
+    settings = {"dropout": 0.1, **settings}
+    straight, broken = training(**settings), training(**settings)
+    straight.run()
+    broken.run(1, 4)
+    assert_same(straight, broken)
+
+
+def test_same_seed_same_bytes_and_another_seed_others(training):
+    runs = [training(seed=seed, dropout=0.2) for seed in (1, 1, 2)]
+    for run in runs:
+        run.run()
+    assert_same(runs[0], runs[1])
+    assert runs[0].digest != runs[2].digest
+
+
+def test_resuming_a_finished_training_changes_nothing(training):
+    run = training()
+    run.run()
+    before = run.digest, run.metrics
+    trainer = run.run()
+    assert trainer.progress.finished == "length"
+    assert (run.digest, run.metrics) == before
+
+
+def test_without_a_checkpoint_it_starts_anew(training):
+    straight, other = training(), training()
+    straight.run()
+    other.files.metrics.write_text('{"step": 3}\n')  # of a training whose checkpoint is gone
+    other.run()
+    assert_same(straight, other)
+
+
+def test_records_after_the_checkpoint_and_half_lines_are_dropped(training):
+    straight, broken = training(eval_every=2), training(eval_every=2)
+    straight.run()
+    trainer = broken.trainer()
+    trainer.interrupted = lambda: trainer.progress.step >= 5
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    with open(broken.files.metrics, "a") as file:
+        file.write('{"step": 6, "valid_nats": 1.0}\n{"step": 4, "val')
+    broken.run()
+    assert_same(straight, broken)
+
+
+def test_an_interrupted_training_has_usable_weights(training):
+    run = training()
+    trainer = run.trainer()
+    trainer.interrupted = lambda: trainer.progress.step >= 1
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    assert "embedding.weight" in TensorFile(run.files.weights)
+
+
+def test_an_interruption_does_not_replace_the_best_weights(training):
+    run = training(eval_every=1, patience=0, lr=0.5, optimizer="adam", schedule="constant")
+    trainer = run.trainer()
+    trainer.interrupted = lambda: trainer.progress.step >= trainer.progress.best_step + 2
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    best = TensorFile(run.files.weights)["output.weight"]
+    last = TensorFile(run.files.checkpoint)["model.output.weight"]
+    assert not np.array_equal(best, last)
+
+
+# --- damaged checkpoints ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def interrupted(training):
+    run = training(optimizer="adam", **STREAM)
+    trainer = run.trainer()
+    trainer.interrupted = lambda: trainer.progress.step >= 3
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit()
+    return run
+
+
+def test_a_damaged_checkpoint_is_refused(interrupted):
+    data = bytearray(interrupted.files.checkpoint.read_bytes())
+    data[-3] ^= 4
+    interrupted.files.checkpoint.write_bytes(data)
+    with pytest.raises(ArtifactError, match="checksum differs"):
+        interrupted.run()
+
+
+CHANGES = {
+    "no generator": lambda t, m: t.pop("generator"),
+    "another generator": lambda t, m: t.update(generator=np.zeros(3, np.uint8)),
+    "no weight": lambda t, m: t.pop("model.output.weight"),
+    "another shape": lambda t, m: t.update({"model.output.weight": np.zeros((2, 2), np.float32)}),
+    "no progress": lambda t, m: m.pop("progress"),
+    "progress is no JSON": lambda t, m: m.update(progress="{"),
+    "progress is a list": lambda t, m: m.update(progress="[]"),
+    "unknown progress": lambda t, m: m.update(progress='{"setps": 3}'),
+    "optimizer of no number": lambda t, m: t.update({"optimizer.x.step": np.zeros(())}),
+    "optimizer of no name": lambda t, m: t.update({"optimizer.0": np.zeros(())}),
+    "optimizer of too high a number": lambda t, m: t.update({"optimizer.99.step": np.zeros(())}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_foreign_checkpoint_is_refused(interrupted, change):
+    file = TensorFile(interrupted.files.checkpoint)
+    tensors = {name: np.array(file[name]) for name in file}
+    metadata = {"progress": file.metadata["progress"]}
+    CHANGES[change](tensors, metadata)
+    write_tensors(interrupted.files.checkpoint, tensors, metadata)
+    with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors"):
+        interrupted.run()
+
+
+def test_a_stream_state_of_many_tensors_keeps_its_order(training, tmp_path):
+    """state.10 comes after state.9, not after state.1 (a deep recurrent model has so many)."""
+    import torch
+
+    from nplm_cli.training.checkpoints import Progress, load_checkpoint, save_checkpoint
+
+    trainer = training().trainer()
+    state = tuple(torch.full((1,), i) for i in range(12))
+    arguments = (trainer.model, trainer.optimizer, trainer.generator)
+    save_checkpoint(tmp_path / "c", *arguments, state, Progress())
+    _, restored = load_checkpoint(tmp_path / "c", *arguments)
+    assert [int(tensor) for tensor in restored] == list(range(12))
+
+
+# --- SIGKILL ------------------------------------------------------------------------------------
+
+KILLED = """
+import hashlib, json, os, random, signal, sys, time
+from pathlib import Path
+import numpy as np
+import torch
+from nplm_cli import artifacts, events
+from nplm_cli.config import ModelConfig, TrainingConfig
+from nplm_cli.corpus.shards import Part
+from nplm_cli.models import build
+from nplm_cli.training.loop import RunFiles, Trainer
+
+torch.set_num_threads(1)
+os.fsync = lambda descriptor: None  # a killed process loses no page of the system
+context, seed, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+source = np.random.default_rng(0)
+
+def part(sentences):
+    texts = [[*source.integers(2, 12, source.integers(1, 9)), 1] for _ in range(sentences)]
+    starts = np.concatenate([[0], np.cumsum([len(t) for t in texts])])
+    return Part(np.concatenate(texts).astype(np.uint16), starts, np.array([0]), 0)
+
+train, valid = part(60), part(10)
+config = TrainingConfig(context=context, batch=8, bptt=4, epochs=10, dropout=0.3, eval_every=5,
+                        checkpoint_every=0.0, patience=0)
+
+def trainer(name, on_event=events.ignore):
+    (folder / name).mkdir(exist_ok=True)
+    network = build(ModelConfig(order=3, dim=4, hidden=5), 12, config.dropout)
+    network.init_weights(torch.Generator().manual_seed(1))
+    made = Trainer(network, train, valid, config, RunFiles(folder / name), on_event=on_event)
+    made.resume()
+    return made
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def child(kind, number):
+    if kind == "step":
+        counted = iter(range(number))
+        def on_event(event):
+            if isinstance(event, events.Progress) and next(counted, None) is None:
+                die()
+        trainer("killed", on_event).fit()
+    elif kind in ("replace", "fsync"):
+        real, counted = getattr(os, kind), iter(range(number))
+        def dying(*arguments):
+            if next(counted, None) is None:
+                die()
+            return real(*arguments)
+        setattr(artifacts.os, kind, dying)
+        trainer("killed").fit()
+    else:
+        trainer("killed").fit()
+
+trainer("straight").fit()
+choose = random.Random(seed)
+deaths = 0
+plan = ["step", "replace", "clock", "fsync", "step", "replace", "fsync", "clock"]
+for kind in plan:
+    number = choose.randrange(0, 4)
+    pid = os.fork()
+    if not pid:
+        try:
+            child(kind, number)
+        finally:
+            os._exit(0)
+    if kind == "clock":
+        time.sleep(choose.uniform(0.005, 0.05))
+        os.kill(pid, signal.SIGKILL)
+    deaths += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+artifacts.remove_stale_temporaries(folder / "killed")
+trainer("killed").fit()
+
+def result(name):
+    weights = hashlib.sha256((folder / name / "model.safetensors").read_bytes()).hexdigest()
+    records = [json.loads(l) for l in (folder / name / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record.pop("seconds"), record.pop("tokens_per_second")
+    return {"weights": weights, "metrics": records, "files": sorted(os.listdir(folder / name))}
+
+print(json.dumps({"deaths": deaths, **{n: result(n) for n in ("straight", "killed")}}))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills children that it forks")
+@pytest.mark.parametrize(
+    ("context", "seed"),
+    [
+        ("sentence", 1),
+        ("stream", 2),
+        *(
+            pytest.param(context, seed, marks=pytest.mark.slow)
+            for seed in range(3, 9)
+            for context in ("sentence", "stream")
+        ),
+    ],
+)
+def test_killed_at_random_and_resumed_is_uninterrupted(tmp_path, context, seed):
+    """SIGKILL after a step, before a rename, before a flush and by the clock, eight times."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", KILLED, context, str(seed), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["deaths"] >= 6
+    assert found["killed"] == found["straight"]
+    assert found["killed"]["files"] == [
+        "checkpoint.safetensors", "metrics.jsonl", "model.safetensors",
+    ]  # fmt: skip

@@ -20,13 +20,18 @@ Neighbours: ``classes.tsv`` says which words the grammar exchanges for each othe
 the five nearest neighbours should be of the same class; chance is the share of the class in the
 vocabulary.
 
-Measured (seeds 1, 2, 3; valid and test; ratio = perplexity / true perplexity):
+Measured (seeds 1 to 3, valid and test): perplexity / true perplexity, which is 15.74 and 16.36 in
+English, 14.56 and 14.60 in Chinese; and precision at 5, mean over the groups below (chance: 0.011
+in English, 0.015 in Chinese).
 
-=========  =====================  =====================  ===============  ==============
-model      English ratio          Chinese ratio          precision en     precision zh
-=========  =====================  =====================  ===============  ==============
-MEASURED
-=========  =====================  =====================  ===============  ==============
+===============  ============  ============  ============  ============
+model            ratio en      ratio zh      precision en  precision zh
+===============  ============  ============  ============  ============
+quick            1.80 to 1.82  1.79 to 1.84  0.87 to 0.90  0.93 to 0.96
+thorough         1.65 to 1.67  1.61 to 1.65  0.93 to 0.94  0.94 to 0.98
+Kneser-Ney 3     2.91 to 2.94  3.00 to 3.03
+unigram          22.2 to 22.9  28.5 to 28.7
+===============  ============  ============  ============  ============
 """
 
 import csv
@@ -57,8 +62,8 @@ class Settings:
     lowest_precision: float  # of the five nearest neighbours, mean over all words
 
 
-QUICK = Settings({"epochs": 2, "lr": 0.01, "dropout": 0.0}, 9.9, 0.1)
-THOROUGH = Settings({"epochs": 6, "lr": 0.006, "dropout": 0.2}, 9.9, 0.1)
+QUICK = Settings({"epochs": 2, "lr": 0.01, "dropout": 0.0}, 2.0, 0.75)
+THOROUGH = Settings({"epochs": 6, "lr": 0.006, "dropout": 0.2}, 1.8, 0.85)
 
 # Words of clear classes: name of the group -> its classes, and the words asked for.
 GROUPS = {
@@ -206,12 +211,12 @@ def test_neighbours_are_of_the_same_class(trained):
         found = vectors.neighbors(words.split(), k=5)
         precision[group] = np.mean([n.word in members for best in found for n in best])
         chance[group] = (len(members) - 1) / (len(vectors) - 3)  # neither the word nor specials
-    assert max(chance.values()) < 0.06
+    assert max(chance.values()) < 0.04
     mean = np.mean(list(precision.values()))
     assert mean > trained.settings.lowest_precision, precision
-    # No group may be at the level of chance while others carry the mean.
+    # No group may be near chance while others carry the mean (measured: 13 times and more).
     for group in precision:
-        assert precision[group] > 3 * chance[group], (group, precision)
+        assert precision[group] > 5 * chance[group], (group, precision)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

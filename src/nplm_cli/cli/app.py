@@ -53,6 +53,9 @@ for _module in (corpus_commands, train_command, score_command, ask, vector_comma
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors become one line on stderr."""
     output.prepare_streams()
+    # Threads that spin while they wait make a training fifteen times slower as soon as anything
+    # else wants a core. OpenMP reads this when torch is loaded, which happens later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     command = typer.main.get_command(app)
     try:
         if "_NPLM_COMPLETE" in os.environ:  # the shell asks for completions

@@ -89,7 +89,7 @@ def tokenize_cli(
                     line = " ".join(sentence.tokens)
                 file.write(line.encode() + b"\n")
         view(events.Message(_counts_line(reader)))
-        for fault in reader.counts.malformed:
+        for fault in reader.counts.malformed[1:]:  # the reader told the first
             view(events.Message(fault, warning=True))
 
 

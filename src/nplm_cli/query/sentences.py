@@ -134,7 +134,7 @@ def score_sentences(
         for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
             seen = base + t if limit is None else min(base + t, limit)
             tokens.append(
-                ScoredToken(token, i, i == UNK_ID, 0.0 - nll_N[start + t], begin, end, seen)
+                ScoredToken(token, i, i == UNK_ID, 0.0 - float(nll_N[start + t]), begin, end, seen)
             )
         scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
     return scored

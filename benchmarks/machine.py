@@ -1,0 +1,83 @@
+"""What every benchmark says first: machine, versions, date; and the shape of its tables."""
+
+import datetime
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+
+
+def use_checkout() -> None:
+    """Measure the code beside this folder, whatever is installed."""
+    sys.path.insert(0, str(SOURCE))
+
+
+def environment() -> dict[str, str]:
+    """Environment of processes that run the code beside this folder."""
+    return {**os.environ, "PYTHONPATH": str(SOURCE)}
+
+
+def cpu_model() -> str:
+    """Name of the processor as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def describe(threads: int | None = None) -> str:
+    """Machine, load, versions and date in a few lines."""
+    versions = []
+    for name in ("numpy", "torch", "gensim", "kenlm"):
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            versions.append(f"no {name}")
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    return (
+        f"machine   {cpu_model()}, {cores()} cores, {threads or cores()} threads{load}\n"
+        f"system    {platform.platform()}\n"
+        f"versions  python {platform.python_version()}, {', '.join(versions)}\n"
+        f"date      {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def corpora() -> Path:
+    """Folder of the real corpora: NPLM_REAL_CORPORA, or ../shared/corpora beside the repository."""
+    return Path(os.environ.get("NPLM_REAL_CORPORA", ROOT.parent / "shared" / "corpora"))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns with two spaces between: the first to the left, figures to the right."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+
+
+def interquartile(values: Sequence[float]) -> tuple[float, float]:
+    """First and third quartile; the single value twice when there is one."""
+    if len(values) < 2:
+        return values[0], values[0]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, third

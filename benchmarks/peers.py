@@ -1,0 +1,117 @@
+"""The other side of each comparison: what one would write without nplm, written with care."""
+
+import collections
+import itertools
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class PlainFeedforward(nn.Module):
+    """The same architecture on gathered windows: embedding, tanh layer, softmax with bias."""
+
+    def __init__(self, vocabulary: int, window: int, dim: int, hidden: int):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, dim)
+        self.hidden = nn.Linear(window * dim, hidden)
+        self.output = nn.Linear(hidden, vocabulary)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.normal_(self.output.weight, std=(10 * hidden) ** -0.5)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, windows_NK: torch.Tensor) -> torch.Tensor:
+        """Logits (N, V) of windows of ids (N, n - 1)."""
+        return self.output(torch.tanh(self.hidden(self.embedding(windows_NK).flatten(1))))
+
+
+def gathered_windows(
+    ids_N: np.ndarray, starts: np.ndarray, window: int, boundary: int
+) -> torch.Tensor:
+    """The ``window`` ids before each prediction (N, window), ``boundary`` before a sentence."""
+    sentence_N = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    first_N = np.asarray(starts)[sentence_N]
+    columns = [np.arange(len(ids_N)) - k for k in range(window, 0, -1)]
+    windows = [np.where(c >= first_N, ids_N[np.maximum(c, 0)], boundary) for c in columns]
+    return torch.from_numpy(np.stack(windows, axis=1).astype(np.int64))
+
+
+def plain_training(
+    windows_NK: torch.Tensor,
+    targets_N: torch.Tensor,
+    sizes: dict[str, int],
+    batch: int,
+    clip: float,
+) -> Callable[[int], float]:
+    """Return a function that trains for some steps and gives predictions a second.
+
+    fp32, mean cross-entropy, gradient clipping, fused AdamW, batches of random predictions. The
+    windows are gathered beforehand and cost nothing here.
+    """
+    model = PlainFeedforward(
+        sizes["vocabulary"], windows_NK.shape[1], sizes["dim"], sizes["hidden"]
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0.0, fused=True)
+    order = torch.Generator().manual_seed(1)
+
+    def steps(count: int) -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            chosen = torch.randint(len(targets_N), (batch,), generator=order)
+            optimizer.zero_grad(set_to_none=True)
+            loss = nn.functional.cross_entropy(model(windows_NK[chosen]), targets_N[chosen])
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            loss.item()
+        return count * batch / (time.perf_counter() - began)
+
+    return steps
+
+
+@torch.no_grad()
+def plain_scoring(
+    model: PlainFeedforward, windows_NK: torch.Tensor, targets_N: torch.Tensor
+) -> float:
+    """Predictions a second of exact scoring in batches of 1,024."""
+    began = time.perf_counter()
+    total = 0.0
+    for start in range(0, len(targets_N), 1024):
+        logits = model(windows_NK[start : start + 1024])
+        total += float(
+            nn.functional.cross_entropy(logits, targets_N[start : start + 1024], reduction="sum")
+        )
+    return len(targets_N) / (time.perf_counter() - began)
+
+
+def plain_encoding(lines: list[str]) -> list[int]:
+    """Ids of segmented lines by ``str.split`` and a dictionary, counting and encoding in one go."""
+    counts = collections.Counter(word for line in lines for word in line.split())
+    index = {word: i for i, (word, _) in enumerate(counts.most_common(), 2)}
+    ids: list[int] = []
+    for line in lines:
+        ids.extend(index[word] for word in line.split())
+        ids.append(1)
+    return ids
+
+
+def plain_neighbors(unit_VD: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
+    """Rows of the k largest float32 cosines, nearest first, the query itself left out."""
+    scores_QV = unit_VD[rows] @ unit_VD.T
+    scores_QV[np.arange(len(rows)), rows] = -np.inf
+    best = np.argpartition(-scores_QV, k, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores_QV, best, 1), axis=1)
+    return np.take_along_axis(best, order, 1)
+
+
+def plain_trigrams(ids_N: np.ndarray) -> int:
+    """Count 1-, 2- and 3-grams in dictionaries: the least that any n-gram model has to do."""
+    ids = ids_N.tolist()
+    tables = [
+        collections.Counter(ids),
+        collections.Counter(itertools.pairwise(ids)),
+        collections.Counter(zip(ids, ids[1:], ids[2:], strict=False)),
+    ]
+    return sum(map(len, tables))

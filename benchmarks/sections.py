@@ -1,0 +1,232 @@
+"""What the throughput benchmark measures: a function a section, which returns table rows."""
+
+import importlib.util
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import VOCABULARY, Row, Settings, compared, rate, shown
+from peers import (
+    PlainFeedforward,
+    gathered_windows,
+    plain_encoding,
+    plain_neighbors,
+    plain_scoring,
+    plain_training,
+    plain_trigrams,
+)
+
+from nplm_cli import events
+from nplm_cli.artifacts import TensorFile
+from nplm_cli.config import Config
+from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.evaluation.evaluator import evaluate
+from nplm_cli.models import build
+from nplm_cli.ngram import NgramModel
+from nplm_cli.query.scorer import NeuralScorer
+from nplm_cli.training.checkpoints import save_weights
+from nplm_cli.training.loop import RunFiles, Trainer
+from nplm_cli.vectors.keyed import KeyedVectors
+
+SIZES = ({"order": 5, "dim": 128, "hidden": 256}, {"order": 10, "dim": 256, "hidden": 512})
+
+
+def training(settings: Settings) -> list[Row]:
+    """Training tokens a second, with as many predictions a step on both sides."""
+    rows = []
+    part = settings.part
+    for size in SIZES:
+        steps = (
+            (8 if settings.quick else 30) if size["order"] == 5 else (4 if settings.quick else 12)
+        )
+        config = Config().replace(**size, steps=steps, checkpoint_every=1e9, lr=0.002)
+        batch = round(config.training.batch * part.predictions / part.sentences)
+        windows = gathered_windows(part.ids_N, part.starts, size["order"] - 1, EOS_ID)
+        sizes = {"vocabulary": VOCABULARY, "dim": size["dim"], "hidden": size["hidden"]}
+        targets = torch.from_numpy(part.ids_N.astype(np.int64))
+        peer = plain_training(windows, targets, sizes, batch, 5.0)
+
+        def ours(config: Config = config) -> float:
+            return _trained(part, config, settings.folder)
+
+        name = f"n {size['order']} d {size['dim']} h {size['hidden']}, {batch} tokens a step"
+        rows.append(compared(name, "tokens/s", settings.turns, ours, lambda p=peer, s=steps: p(s)))
+    return rows
+
+
+def _trained(part: Part, config: Config, folder: Path) -> float:
+    """Tokens a second between the first and the last step; saving is not counted."""
+    network = build(config.model, VOCABULARY)
+    network.init_weights(torch.Generator().manual_seed(1))
+    times: list[float] = []
+    tokens: list[int] = []
+
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.Progress) and event.what == "training":
+            times.append(time.perf_counter())
+            tokens.append(trainer.progress.tokens)
+
+    folder = folder / "training"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    trainer = Trainer(network, part, None, config.training, RunFiles(folder), on_event=on_event)
+    trainer.fit()
+    return (tokens[-1] - tokens[0]) / (times[-1] - times[0])
+
+
+def scoring(settings: Settings) -> list[Row]:
+    """Exact scoring of held-out text: the torch evaluator, the numpy scorer, plain PyTorch."""
+    sentences = 300 if settings.quick else 1500
+    starts = settings.part.starts[: sentences + 1]
+    part = Part(settings.part.ids_N[: starts[-1]], starts, np.zeros(1, np.int64), 0)
+    rows = []
+    for size in SIZES:
+        config = Config().replace(**size)
+        network = build(config.model, VOCABULARY)
+        network.init_weights(torch.Generator().manual_seed(1))
+        path = settings.folder / "scored.safetensors"
+        save_weights(path, network)
+        scorer = NeuralScorer(TensorFile(path), config.model)
+        windows = gathered_windows(part.ids_N, part.starts, size["order"] - 1, EOS_ID)
+        targets = torch.from_numpy(part.ids_N.astype(np.int64))
+        plain = PlainFeedforward(VOCABULARY, size["order"] - 1, size["dim"], size["hidden"])
+
+        def peer(m: Any = plain, w: Any = windows, t: Any = targets) -> float:
+            return plain_scoring(m, w, t)
+
+        name = f"n {size['order']} d {size['dim']} h {size['hidden']}"
+        for label, work in (
+            ("torch", lambda n=network: evaluate(n, part, "sentence")),
+            ("numpy", lambda s=scorer: s.nll(part, "sentence")),
+        ):
+            ours = rate(part.predictions, work)
+            rows.append(compared(f"{name}, {label}", "tokens/s", settings.turns, ours, peer))
+    return rows
+
+
+def encoding(settings: Settings) -> list[Row]:
+    """From a file of segmented text to ids: read, count, cut, encode; both passes are counted."""
+    megabytes = settings.file.stat().st_size / 1e6
+
+    def plain() -> None:
+        plain_encoding(settings.file.read_text("utf-8").splitlines())
+
+    return [
+        compared(
+            "segmented text to ids (split, dictionary)",
+            "MB/s",
+            settings.turns,
+            rate(megabytes, settings.encode),
+            rate(megabytes, plain),
+        )
+    ]
+
+
+def neighbors(settings: Settings) -> list[Row]:
+    """The 10 nearest words, exact with stable ties, beside one float32 product and a partition."""
+    rows = []
+    random = np.random.default_rng(1)
+    for size, dim in ((10_000, 100), (20_000 if settings.quick else 100_000, 300)):
+        vectors = random.standard_normal((size, dim)).astype(np.float32)
+        words = [f"w{i}" for i in range(size)]
+        keyed = KeyedVectors(words, vectors)
+        keyed.neighbors([0])  # lengths are computed once
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        peers: dict[str, Callable[[np.ndarray], Any]] = {
+            "numpy": lambda rows, u=unit: _in_blocks(u, rows)
+        }
+        if importlib.util.find_spec("gensim"):
+            peers["gensim"] = _gensim_neighbors(words, vectors)
+        for queries in (1, 100 if settings.quick else 1000):
+            chosen = random.choice(size, queries, replace=False)
+            asked = [int(row) for row in chosen]
+            repeats = 20 if queries == 1 else 1
+
+            def ours(k: KeyedVectors = keyed, a: list[int] = asked, r: int = repeats) -> None:
+                for _ in range(r):
+                    k.neighbors(a, k=10)
+
+            for name, peer in peers.items():
+
+                def theirs(p: Any = peer, c: np.ndarray = chosen, r: int = repeats) -> None:
+                    for _ in range(r):
+                        p(c)
+
+                rows.append(
+                    compared(
+                        f"{size:,} x {dim}, {queries:,} at a time ({name})",
+                        "queries/s",
+                        settings.turns,
+                        rate(queries * repeats, ours),
+                        rate(queries * repeats, theirs),
+                    )
+                )
+    return rows
+
+
+def _in_blocks(unit: np.ndarray, rows: np.ndarray) -> None:
+    for start in range(0, len(rows), 128):
+        plain_neighbors(unit, rows[start : start + 128], 10)
+
+
+def _gensim_neighbors(words: list[str], vectors: np.ndarray) -> Callable[[np.ndarray], None]:
+    from gensim.models import KeyedVectors as Gensim
+
+    peer = Gensim(vectors.shape[1])
+    peer.add_vectors(words, vectors)
+    peer.fill_norms()
+
+    def ask(rows: np.ndarray) -> None:
+        for row in rows:
+            peer.most_similar(words[row], topn=10)
+
+    return ask
+
+
+def kneser_ney(settings: Settings) -> list[Row]:
+    """Interpolated modified Kneser-Ney of order 3, beside counting alone in dictionaries."""
+    ids = settings.part.ids_N
+    millions = len(ids) / 1e6
+    rows = [
+        compared(
+            "build order 3 (dictionaries, counts only)",
+            "million tokens/s",
+            settings.turns,
+            rate(millions, lambda: NgramModel.train(ids, order=3, vocab_size=VOCABULARY)),
+            rate(millions, lambda: plain_trigrams(ids)),
+        )
+    ]
+    model = NgramModel.train(ids, order=3, vocab_size=VOCABULARY)
+    score = rate(millions, lambda: model.log_probs(ids))
+    if importlib.util.find_spec("kenlm") and shutil.which("lmplz"):
+        peer = _kenlm(settings)
+        rows.append(
+            compared("score order 3 (kenlm)", "million tokens/s", settings.turns, score, peer)
+        )
+    else:
+        score()
+        median = statistics.median(score() for _ in range(settings.turns))
+        rows.append(
+            ["score order 3 (no kenlm here)", shown(median), "-", "million tokens/s", "-", "-"]
+        )
+    return rows
+
+
+def _kenlm(settings: Settings) -> Callable[[], float]:
+    import kenlm
+
+    arpa = settings.folder / "3.arpa"
+    with open(settings.file, "rb") as text, open(arpa, "wb") as out:
+        command = ["lmplz", "-o", "3", "--skip_symbols", "--discount_fallback"]
+        subprocess.run(command, stdin=text, stdout=out, stderr=subprocess.DEVNULL, check=True)
+    model = kenlm.Model(str(arpa))
+    return rate(
+        settings.part.predictions / 1e6, lambda: [model.score(line) for line in settings.lines]
+    )

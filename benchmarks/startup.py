@@ -1,0 +1,111 @@
+"""How long a user waits for an answer: whole processes, from the call to the exit.
+
+    python benchmarks/startup.py             # trains a small run on the sample corpora first
+    python benchmarks/startup.py --run RUN   # asks a run of one's own
+
+All commands take turns, so that a busy machine slows them alike; the table gives medians and what
+they are of `python -c pass`, of `import numpy` and of `import torch` in the same turns. CPU is
+the time of all threads of the process, which another program's load changes less.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import ROOT, describe, environment, interquartile, table
+
+SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
+SENTENCE = "The old farmer sold three horses ."
+WORD = "horses"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=11, help="turns (default 11, at least 7)")
+    parser.add_argument("--quick", action="store_true", help="7 turns")
+    parser.add_argument("--run", type=Path, help="run directory to ask")
+    parser.add_argument("--sentence", default=SENTENCE, help="sentence to score")
+    parser.add_argument("--word", default=WORD, help="word whose neighbours are asked for")
+    options = parser.parse_args()
+    turns = 7 if options.quick else max(7, options.runs)
+    print(describe())
+    with tempfile.TemporaryDirectory(prefix="nplm-startup-") as folder:
+        run = options.run or _small_run(Path(folder) / "run")
+        weights = (run / "model.safetensors").stat().st_size / 1e6
+        print(f"run       {'trained here for it' if options.run is None else options.run}, "
+              f"weights of {weights:.1f} MB\n")  # fmt: skip
+        commands = _commands(str(run), options.sentence, options.word)
+        wall, cpu = _measure(commands, turns)
+    rows = []
+    for name, values in wall.items():
+        median = statistics.median(values)
+        low, high = interquartile(values)
+        ratios = [
+            f"{median / statistics.median(wall[base]):.2f}"
+            for base in ("python -c pass", "import numpy", "import torch")
+        ]
+        rows.append(
+            [name, f"{median * 1e3:.0f}", f"{low * 1e3:.0f}-{high * 1e3:.0f}",
+             f"{statistics.median(cpu[name]) * 1e3:.0f}", *ratios]
+        )  # fmt: skip
+    header = ["command", "ms", "quartiles", "CPU ms", "x pass", "x numpy", "x torch"]
+    print(table(header, rows))
+    print(f"\nmedians of {turns} turns after one that is not counted")
+
+
+def _commands(run: str, sentence: str, word: str) -> dict[str, list[str]]:
+    nplm = [sys.executable, "-m", "nplm_cli"]
+    return {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "import numpy": [sys.executable, "-c", "import numpy"],
+        "import torch": [sys.executable, "-c", "import torch"],
+        "nplm --help": [*nplm, "--help"],
+        "nplm info": [*nplm, "info", run],
+        "nplm neighbors": [*nplm, "neighbors", run, word],
+        "nplm score": [*nplm, "score", run, sentence],
+        "nplm predict": [*nplm, "predict", run, " ".join(sentence.split()[:3])],
+    }
+
+
+def _small_run(folder: Path) -> Path:
+    texts = [str(SAMPLES / f"{name}.txt") for name in ("train", "valid")]
+    command = [sys.executable, "-m", "nplm_cli", "train", texts[0], "--valid", texts[1]]
+    command += ["--steps", "20", "-q", "-o", str(folder)]
+    subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
+    return folder
+
+
+def _measure(
+    commands: dict[str, list[str]], turns: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Wall-clock and CPU seconds of each command in each turn."""
+    wall: dict[str, list[float]] = {name: [] for name in commands}
+    cpu: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(turns + 1):
+        for name, command in commands.items():
+            before = os.times()
+            began = time.perf_counter()
+            done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+            seconds = time.perf_counter() - began
+            after = os.times()
+            if done.returncode:
+                sys.exit(f"{name}: exit code {done.returncode}: {done.stderr.decode()}")
+            if turn:
+                wall[name].append(seconds)
+                cpu[name].append(
+                    after.children_user - before.children_user
+                    + after.children_system - before.children_system
+                )  # fmt: skip
+    return wall, cpu
+
+
+if __name__ == "__main__":
+    main()

@@ -237,7 +237,7 @@ MUTANTS = (
         "split by sentences",
         "sentences of one document in training and validation",
         (
-            "corpus/shards.py",
+            "corpus/split.py",
             "changed = np.any(units[1:, [3, column]] != units[:-1, [3, column]], axis=1)",
             "changed = np.ones(sentences - 1, bool)",
         ),

@@ -34,7 +34,6 @@ from nplm_cli.query.scorer import open_scorer
 
 if TYPE_CHECKING:
     from nplm_cli.models.base import LanguageModel
-    from nplm_cli.training.checkpoints import Progress
 
 
 def train(
@@ -77,7 +76,9 @@ def train(
         # A wrong device or vector file shows here, before an old run gives way.
         network = None
         if config.model.arch != "ngram":
-            network = _network(Run(staging), on_event, quiet=False)
+            from nplm_cli.training.session import build_network
+
+            network = build_network(Run(staging), on_event)
         _move_into_place(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -232,11 +233,12 @@ def _fit(
             return scorer.nll(part, context)
     else:
         from nplm_cli.evaluation.evaluator import evaluate
+        from nplm_cli.training.session import build_network, train_network
 
         if network is None:
-            network = _network(run, on_event, quiet=resumed)
+            network = build_network(run, on_event, quiet=resumed)
         trained = network
-        progress = _train_neural(
+        progress = train_network(
             run, trained, parts, started, on_event, interrupted, resumed, reopened
         )
         summary = {
@@ -266,88 +268,3 @@ def _fit(
             report[name] = part_ledger(run, parts[name], nll(parts[name]), context)
     write_json(run.folder / "report.json", report)
     return report
-
-
-def _network(run: Run, on_event: events.OnEvent, *, quiet: bool) -> "LanguageModel":
-    """Build the model of a run with its first weights, on its device."""
-    import torch
-
-    from nplm_cli.models import build
-    from nplm_cli.training.devices import pick_device
-
-    config = run.config
-    torch.set_num_threads(run.record["environment"]["threads"])
-    device = pick_device(config.training.device)
-    network = build(config.model, len(run.vocabulary), config.training.dropout)
-    network.init_weights(torch.Generator().manual_seed(config.training.seed))
-    if config.model.vectors is not None:
-        _load_pretrained(run, network, on_event, quiet=quiet)
-    network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
-    return network.to(device)
-
-
-def _train_neural(
-    run: Run,
-    network: "LanguageModel",
-    parts: dict[str, Part],
-    started: float,
-    on_event: events.OnEvent,
-    interrupted: Callable[[], bool],
-    resumed: bool,
-    reopened: bool,
-) -> "Progress":
-    from nplm_cli.training.devices import memory_estimate
-    from nplm_cli.training.loop import RunFiles, Trainer
-
-    config = run.config
-    device = network.embedding.weight.device
-    if config.model.init == "zero":
-        on_event(
-            events.Message(
-                "--init zero: units of a layer get equal gradients and stay equal", warning=True
-            )
-        )
-    on_event(events.Message(memory_estimate(network, config, parts["train"], device)))
-    trainer = Trainer(
-        network,
-        parts["train"],
-        parts.get("valid"),
-        config.training,
-        RunFiles(run.folder),
-        on_event=on_event,
-        interrupted=interrupted,
-        started=started,
-    )
-    if resumed:
-        trainer.resume()
-        if reopened:
-            trainer.reopen()
-    return trainer.fit()
-
-
-def _load_pretrained(
-    run: Run, network: "LanguageModel", on_event: events.OnEvent, quiet: bool
-) -> None:
-    import torch
-
-    from nplm_cli.vectors.pretrained import initial_rows
-
-    path = run.config.model.vectors
-    assert path is not None
-    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
-    if vectors.shape[1] != run.config.model.dim:
-        raise ConfigError(
-            f"{path} has vectors of {vectors.shape[1]} dimensions, --dim is "
-            f"{run.config.model.dim}: give --dim {vectors.shape[1]}"
-        )
-    with torch.no_grad():
-        network.embedding.weight[torch.from_numpy(np.asarray(rows))] = torch.from_numpy(vectors)
-    if not quiet:
-        counts = run.vocabulary.counts
-        share = counts[rows].sum() / max(counts[2:].sum(), 1)
-        on_event(
-            events.Message(
-                f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
-                f"({share:.1%} of the known training tokens); the others start at random"
-            )
-        )

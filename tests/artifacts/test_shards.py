@@ -18,10 +18,10 @@ from nplm_cli.corpus.shards import (
     ids_dtype,
     new_types,
     open_parts,
-    split_sentences,
     write_index,
     write_part,
 )
+from nplm_cli.corpus.split import split_sentences
 from nplm_cli.corpus.vocabulary import Vocabulary
 from nplm_cli.errors import ArtifactError, ConfigError
 

@@ -19,6 +19,7 @@ from nplm_cli.config import Config
 from nplm_cli.corpus import shards
 from nplm_cli.corpus.formats import CorpusReader, TextRecipe, read_sentences
 from nplm_cli.corpus.readers import list_files
+from nplm_cli.corpus.split import split_sentences
 from nplm_cli.corpus.vocabulary import SPECIALS, Cut, cut_vocabulary, save_unknown
 from nplm_cli.errors import ConfigError, InputError
 
@@ -146,7 +147,7 @@ def _split(
         # A user who brings the validation text means the whole training text to be trained on.
         changes["test_share"] = 0.0
     split = config.replace(**changes).split
-    parts_S, unit = shards.split_sentences(stores["train"].units, split)
+    parts_S, unit = split_sentences(stores["train"].units, split)
     result = {"train": parts_S}
     for name in ("valid", "test"):
         if name in stores:

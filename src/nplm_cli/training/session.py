@@ -1,0 +1,98 @@
+"""A run directory's model: built, given its first weights, and trained on the run's parts."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nplm_cli import events
+from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import ConfigError
+from nplm_cli.models import build
+from nplm_cli.models.base import LanguageModel
+from nplm_cli.query.run import Run
+from nplm_cli.training.checkpoints import Progress
+from nplm_cli.training.devices import memory_estimate, pick_device
+from nplm_cli.training.loop import RunFiles, Trainer
+from nplm_cli.vectors.pretrained import initial_rows
+
+
+def build_network(
+    run: Run, on_event: events.OnEvent = events.ignore, *, quiet: bool = False
+) -> LanguageModel:
+    """Build the model of a run with its first weights, on its device."""
+    config = run.config
+    torch.set_num_threads(run.record["environment"]["threads"])
+    device = pick_device(config.training.device)
+    network = build(config.model, len(run.vocabulary), config.training.dropout)
+    network.init_weights(torch.Generator().manual_seed(config.training.seed))
+    if config.model.vectors is not None:
+        _load_pretrained(run, network, on_event, quiet=quiet)
+    network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
+    return network.to(device)
+
+
+def train_network(
+    run: Run,
+    network: LanguageModel,
+    parts: dict[str, Part],
+    started: float,
+    on_event: events.OnEvent,
+    interrupted: Callable[[], bool],
+    resumed: bool,
+    reopened: bool,
+) -> Progress:
+    """Train the network on the run's parts, or go on where its checkpoint stands.
+
+    Files go to the run's folder; ``reopened`` lets a finished training go on because its length
+    was changed. Raises TrainingError and Interrupted as ``Trainer.fit`` does.
+    """
+    config = run.config
+    device = network.embedding.weight.device
+    if config.model.init == "zero":
+        on_event(
+            events.Message(
+                "--init zero: units of a layer get equal gradients and stay equal", warning=True
+            )
+        )
+    on_event(events.Message(memory_estimate(network, config, parts["train"], device)))
+    trainer = Trainer(
+        network,
+        parts["train"],
+        parts.get("valid"),
+        config.training,
+        RunFiles(run.folder),
+        on_event=on_event,
+        interrupted=interrupted,
+        started=started,
+    )
+    if resumed:
+        trainer.resume()
+        if reopened:
+            trainer.reopen()
+    return trainer.fit()
+
+
+def _load_pretrained(
+    run: Run, network: LanguageModel, on_event: events.OnEvent, quiet: bool
+) -> None:
+
+    path = run.config.model.vectors
+    assert path is not None
+    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
+    if vectors.shape[1] != run.config.model.dim:
+        raise ConfigError(
+            f"{path} has vectors of {vectors.shape[1]} dimensions, --dim is "
+            f"{run.config.model.dim}: give --dim {vectors.shape[1]}"
+        )
+    with torch.no_grad():
+        network.embedding.weight[torch.from_numpy(np.asarray(rows))] = torch.from_numpy(vectors)
+    if not quiet:
+        counts = run.vocabulary.counts
+        share = counts[rows].sum() / max(counts[2:].sum(), 1)
+        on_event(
+            events.Message(
+                f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
+                f"({share:.1%} of the known training tokens); the others start at random"
+            )
+        )

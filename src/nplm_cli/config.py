@@ -396,5 +396,5 @@ SECTIONS: dict[str, type[Section]] = {
 
 # Named bundles of settings; an option given beside a preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
-    "homework": {"max_size": 1000, "dim": 10, "hidden": 64, "layers": 1},
+    "homework": {"max_size": 1000, "dim": 10, "hidden": 128, "layers": 1, "lr": 0.005},
 }

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from nplm_cli.config import DEFAULT_LR
+
 
 def settings(run, section):
     return json.loads((run / "config.json").read_text("utf-8"))["settings"][section]
@@ -87,6 +89,8 @@ def test_the_homework_preset(nplm, texts, tmp_path):
     assert settings(run, "model")["dim"] == 12
     assert settings(run, "model")["hidden"] == model["hidden"]
     assert settings(run, "vocabulary") == {"max_size": None, "min_count": 2, "vocab": None}
+    nplm(*line, "--force", "--optimizer", "sgd").ok()
+    assert settings(run, "training")["lr"] == DEFAULT_LR["sgd"]
 
 
 def test_unknown_preset(nplm, texts, tmp_path):

@@ -122,7 +122,10 @@ BINARY = b"2 2\na " + f4(1, 2) + b"\nb " + f4(3, 4) + b"\n"
         (bytes(range(256)), "v:1: "),
         (b"PK\x03\x04\0\0\0\0\n", "v:1: not vectors: expected a word and its numbers"),
         (gzip.compress(b"2 2\na 1 2\nb 3 4\n", mtime=0)[:-6], "v: corrupt gzip, or cut short"),
-        (gzip.compress(b"99999999 2\na 1 2\n", mtime=0), "v: 1 words, but line 1 announces 99999999"),
+        (
+            gzip.compress(b"99999999 2\na 1 2\n", mtime=0),
+            "v: 1 words, but line 1 announces 99999999",
+        ),
         (gzip.compress(b"99999999 2\na " + f4(1, 2), mtime=0), "v: ends in word 2 of 99999999"),
         (b"\x93NUMPY\x01\x00garbage", "v: not a readable npy file"),
         (struct.pack("<Q", 2**39) + b"{}", "v: header of 549755813888 bytes"),

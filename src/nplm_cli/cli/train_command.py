@@ -117,6 +117,8 @@ def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]
                 f"{did_you_mean(preset, PRESETS)}"
             )
         changes |= PRESETS[preset]
+        if "optimizer" in chosen:
+            changes.pop("lr", None)  # the preset's rate is for the optimiser it has in mind
     # One of these sets takes the place of the others, wherever they came from.
     for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
         if any(name in chosen for name in group):

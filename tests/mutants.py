@@ -98,8 +98,8 @@ MUTANTS = (
     ),
     mutant(
         "padding of a stream in the loss",
-        "the strip that ends early is filled up with its last word",
-        (BATCHES, "np.where(real, ids[read + 1], -1),", "ids[read + 1],"),
+        "a strip that is through goes on with words that others have learned from",
+        (BATCHES, "ends = np.where(live, self._ends[at], starts)", "ends = self._ends[at]"),
         tests="training",
     ),
     mutant(
@@ -117,16 +117,60 @@ MUTANTS = (
     mutant(
         "stream state not carried in evaluation",
         "each piece of a stream is scored from the boundary",
-        ("evaluation/evaluator.py", "if state is None or batch.fresh:", "if True:"),
+        (
+            "evaluation/evaluator.py",
+            "model.carried_state(state, torch.from_numpy(batch.fresh_B).to(device))",
+            "model.initial_state(len(batch.ids_BT))",
+        ),
         tests="evaluation",
     ),
     mutant(
         "stream state not carried in numpy",
         "each piece of a stream is scored from the boundary",
-        ("query/scorer.py", "if state is None or batch.fresh:", "if True:"),
+        ("query/scorer.py", "if state is None or batch.fresh_B.all():", "if True:"),
         tests="evaluation",
     ),
+    mutant(
+        "stream read over file starts",
+        "a row is fresh at its strip's start only: files of a training stream run together",
+        (BATCHES, "self._fresh[at] & live", "self._fresh[at] & (step == 0)"),
+        tests="training",
+    ),
+    mutant(
+        "one fresh row freshens all",
+        "where one strip reaches a new file, all the others forget what they have read",
+        ("models/base.py", "bool(fresh_B.all())", "bool(fresh_B.any())"),
+        tests="training",
+    ),
+    mutant(
+        "baseline reads over file starts",
+        "the n-gram baseline counts windows across files",
+        ("pipeline.py", "file_starts=part.file_starts,", "file_starts=None,"),
+        tests="training",
+    ),
+    mutant(
+        "baseline of another policy",
+        "a model of streams is compared with a baseline of sentences",
+        ("pipeline.py", "context=config.training.context,", 'context="sentence",'),
+        tests="training",
+    ),
     # Training.
+    mutant(
+        "creeping improvements count",
+        "patience measures from the best so far: a creep below the tolerance never adds up",
+        (
+            LOOP,
+            "self.schedule.after_evaluation(improved)",
+            "progress.reference_nats = watched\n        self.schedule.after_evaluation(improved)",
+        ),
+        tests="training",
+    ),
+    mutant(
+        "weights lost between two writes",
+        "killed after the checkpoint and before the weights: the best weights are older ones",
+        (LOOP, "if self.progress.best_step == self.progress.step > 0:", "if False:"),
+        tests="training",
+    ),
     mutant(
         "resume forgets the generator",
         "a resumed training draws other dropout masks than an uninterrupted one",
@@ -152,7 +196,7 @@ MUTANTS = (
     mutant(
         "worse weights kept as best",
         "the weights of the worst evaluation are stored",
-        (LOOP, "if before is None or watched < before:", "if before is None or watched > before:"),
+        (LOOP, "watched < progress.best_nats", "watched > progress.best_nats"),
         tests="training",
     ),
     mutant(

@@ -61,6 +61,8 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     leaves the old file as it was and no temporary file behind.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a directory; name a file")
     try:
         descriptor, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent

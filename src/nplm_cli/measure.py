@@ -58,12 +58,13 @@ def evaluate_text(
         nll_N = _torch_nll(run, part, policy, device, on_event)
     result = part_ledger(run, part, nll_N, policy)
     if result["oov_share"] > OOV_WARNING_SHARE:
+        cure = (
+            "compare by ppl_oov_adjusted or bits_per_char, not by ppl"
+            if result["ppl_oov_adjusted"] is not None
+            else "compare only with models of the same vocabulary"
+        )
         on_event(
-            events.Message(
-                f"{result['oov_share']:.1%} of the words are unknown: compare by ppl_oov_adjusted "
-                "or bits_per_char, not by ppl",
-                warning=True,
-            )
+            events.Message(f"{result['oov_share']:.1%} of the words are unknown: {cure}", True)
         )
     return result
 
@@ -76,8 +77,9 @@ def _torch_nll(
     from nplm_cli.training.checkpoints import load_weights
     from nplm_cli.training.devices import pick_device
 
+    weights = run.weights.path  # opened, its shapes checked, before memory is taken
     network = build(run.config.model, len(run.vocabulary))
-    load_weights(run.weights.path, network)
+    load_weights(weights, network)
     network.to(pick_device(device))
     return evaluate(
         network,

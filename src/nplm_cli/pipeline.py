@@ -27,6 +27,7 @@ from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
 from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources, prepare
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query.run import Run
@@ -53,12 +54,29 @@ def train(
     (``force``), InputError for the sources, TrainingError while training.
     """
     started = time.monotonic() if started is None else started
-    _check_target(folder, force)
+    folder = folder.resolve()
+    if folder == Path.cwd():
+        raise ConfigError(f"{folder} is where you stand: name a new directory for the run")
     config = _resolved(config)
+    with exclusive(folder):
+        _restore_old(folder)
+        _check_target(folder, force)
+        network = _prepare_run(sources, folder, config, argv, on_event)
+        return _fit(Run(folder), started, on_event, interrupted, network, resumed=False)
+
+
+def _prepare_run(
+    sources: Sources,
+    folder: Path,
+    config: Config,
+    argv: Sequence[str],
+    on_event: events.OnEvent,
+) -> "LanguageModel | None":
+    """Make a run that can be trained, beside its place, and move it there when it is whole."""
     staging = folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        staging.mkdir(parents=True)
+        staging.mkdir()
     except OSError as error:
         raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
     try:
@@ -83,7 +101,11 @@ def train(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    return _fit(Run(folder), started, on_event, interrupted, network=network, resumed=False)
+    return network
+
+
+# What makes a finished training go on when it changes; the rest is how, not how long.
+LENGTHS = ("epochs", "steps", "budget", "patience")
 
 
 def resume(
@@ -96,20 +118,31 @@ def resume(
 ) -> dict[str, Any]:
     """Go on with an interrupted training where its last checkpoint stands.
 
-    ``changes`` may lengthen it (epochs, steps, budget, patience). Raises InputError when the text
-    has changed since.
+    ``changes`` may lengthen it (``LENGTHS``; kept in config.json) or say where and how to go on
+    (device, checkpoint_every; for this time only). Raises InputError when the text has changed
+    since.
     """
     started = time.monotonic() if started is None else started
-    run = Run(folder)
-    remove_stale_temporaries(folder)
-    for path in check_sources(run.record.get("data", {})):
-        on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
-    if changes:
-        record = dict(run.record)
-        record["settings"] = run.config.replace(**changes).to_json()
-        write_json(folder / "config.json", record)
+    folder = folder.resolve()
+    with exclusive(folder):
+        _restore_old(folder)
         run = Run(folder)
-    return _fit(run, started, on_event, interrupted, resumed=True, reopened=bool(changes))
+        remove_stale_temporaries(folder)
+        for path in check_sources(run.record["data"]):
+            on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
+        lengths = {name: value for name, value in (changes or {}).items() if name in LENGTHS}
+        kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
+        run.config = run.config.replace(**(changes or {}))
+        network = None
+        if run.config.model.arch != "ngram":
+            from nplm_cli.training.session import build_network
+
+            network = build_network(run, on_event, resumed=True)
+        if lengths:
+            write_json(folder / "config.json", kept)
+        return _fit(
+            run, started, on_event, interrupted, network, resumed=True, reopened=bool(lengths)
+        )
 
 
 def _check_target(folder: Path, force: bool) -> None:
@@ -133,6 +166,9 @@ def _resolved(config: Config) -> Config:
         changes["lr"] = DEFAULT_LR[training.optimizer]
     if training.epochs is None and training.steps is None and training.budget is None:
         changes["epochs"] = DEFAULT_EPOCHS
+    for name, path in (("vectors", config.model.vectors), ("vocab", config.vocabulary.vocab)):
+        if path is not None:
+            changes[name] = os.path.abspath(path)
     return config.replace(**changes)
 
 
@@ -158,13 +194,28 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _old_folder(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
+
+
+def _restore_old(folder: Path) -> None:
+    """Put an old run back whose successor never got to its place."""
+    old = _old_folder(folder)
+    if old.is_dir() and not folder.exists():
+        os.replace(old, folder)
+
+
 def _move_into_place(staging: Path, folder: Path) -> None:
     """Put the prepared run where it belongs; an old run gives way only now."""
-    old = folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
+    old = _old_folder(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
-    os.replace(staging, folder)
+    try:
+        os.replace(staging, folder)
+    except BaseException:
+        _restore_old(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -205,12 +256,13 @@ def _fit(
     started: float,
     on_event: events.OnEvent,
     interrupted: Callable[[], bool],
+    network: "LanguageModel | None",
     *,
-    network: "LanguageModel | None" = None,
     resumed: bool,
     reopened: bool = False,
 ) -> dict[str, Any]:
     """Train (or go on), then write and return the report."""
+    (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     parts = open_parts(run.folder / DATA_FOLDER)
     config = run.config
     context = config.training.context
@@ -233,10 +285,9 @@ def _fit(
             return scorer.nll(part, context)
     else:
         from nplm_cli.evaluation.evaluator import evaluate
-        from nplm_cli.training.session import build_network, train_network
+        from nplm_cli.training.session import train_network
 
-        if network is None:
-            network = build_network(run, on_event, quiet=resumed)
+        assert network is not None
         trained = network
         progress = train_network(
             run, trained, parts, started, on_event, interrupted, resumed, reopened

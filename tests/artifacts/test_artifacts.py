@@ -160,8 +160,11 @@ def test_missing_folder_and_folder_as_file(tmp_path):
 def test_a_folder_is_never_replaced(tmp_path):
     target = tmp_path / "folder"
     target.mkdir()
-    with pytest.raises(OSError, match="directory"):
-        write_bytes(target, b"x")
+    with (
+        pytest.raises(InputError, match=r"cannot write .*folder: it is a directory; name a file"),
+        atomic_write(target),
+    ):
+        pytest.fail("nothing is asked for what cannot be written")
     assert files_in(tmp_path) == ["folder"]
 
 

@@ -1,5 +1,6 @@
 """What ``nplm score`` says of a sentence is the same in every unit, layout and way of asking."""
 
+import json
 import math
 import re
 
@@ -258,3 +259,23 @@ def test_raw_english_is_cut_as_in_training(nplm, english):
         "?",
         "</s>",
     ]
+
+
+def test_lines_of_several_sentences(nplm, english):
+    """Training text was split: score says when a line holds several, and splits on request."""
+    text = "The cat sees it. The dog sees it."
+    one = nplm("score", english, text, "--json").ok()
+    assert "2 sentences" in one.err
+    assert "--sentences split" in one.err
+    two = nplm("score", english, text, "--json", "--sentences", "split").ok()
+    assert two.err == ""
+    records = [json.loads(line) for line in two.lines]
+    assert [record["text"] for record in records] == ["The cat sees it.", "The dog sees it."]
+    for record in records:
+        alone = nplm("score", english, record["text"], "--json").ok().json
+        assert alone["logprob_e"] == pytest.approx(record["logprob_e"], abs=1e-5)
+
+
+def test_a_file_name_is_no_sentence(nplm, ffn, tmp_path):
+    (tmp_path / "t.txt").write_text("a b\n")
+    assert "--file" in nplm("score", ffn, tmp_path / "t.txt", "-q").ok().err

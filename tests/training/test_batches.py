@@ -5,11 +5,21 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nplm_cli.corpus.batches import TrainingBatches, scoring_batches, sentence_batch
+from nplm_cli.config import ModelConfig
+from nplm_cli.corpus.batches import (
+    MAX_TOKENS,
+    TrainingBatches,
+    scoring_batches,
+    sentence_batch,
+)
+from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.evaluation.evaluator import evaluate
+from nplm_cli.models import build
 
 POLICIES = ["sentence", "stream"]
 
@@ -62,11 +72,11 @@ def test_every_prediction_once_in_every_epoch(make_part, files, policy, batch, b
             assert len(piece.ids_BT) <= batch
         if policy == "stream":
             assert piece.ids_BT.shape[1] <= bptt
-    assert flat[0].fresh
+        assert piece.fresh_B.shape == (len(piece.ids_BT),)
+        assert piece.fresh_B.dtype == bool
+    assert flat[0].fresh_B.all()
     if policy == "sentence":
-        assert all(piece.fresh for piece in flat)
-    else:
-        assert [piece.fresh for piece in flat[1:]] == [False] * (len(flat) - 1)
+        assert all(piece.fresh_B.all() for piece in flat)
 
 
 @given(files=lengths, policy=policies, batch=batch_sizes, bptt=bptts)
@@ -81,12 +91,12 @@ def test_targets_are_what_is_read_next(make_part, files, policy, batch, bptt):
         assert (np.diff(real.astype(int), axis=1) <= 0).all()  # a row is masked at its end only
         inner = real[:, 1:]
         assert np.array_equal(piece.ids_BT[:, 1:][inner], piece.targets_BT[:, :-1][inner])
-        if piece.fresh:
-            if policy == "sentence":
-                assert (piece.ids_BT[:, 0] == EOS_ID).all()
+        if policy == "sentence":
+            assert (piece.ids_BT[:, 0] == EOS_ID).all()
         else:
-            carried = real[:, 0]
-            assert np.array_equal(piece.ids_BT[carried, 0], last[carried])
+            carried = real[:, 0] & ~piece.fresh_B
+            if carried.any():
+                assert np.array_equal(piece.ids_BT[carried, 0], last[carried])
         last = piece.targets_BT[:, -1]
 
 
@@ -103,7 +113,7 @@ def test_skipping_is_the_rest_of_the_epoch(make_part, files, policy, batch, bptt
             for x, y in zip(a, b, strict=True):
                 assert np.array_equal(x.ids_BT, y.ids_BT)
                 assert np.array_equal(x.targets_BT, y.targets_BT)
-                assert x.fresh is y.fresh
+                assert np.array_equal(x.fresh_B, y.fresh_B)
 
 
 def contents(steps):
@@ -138,6 +148,42 @@ def test_rows_of_a_batch_are_of_like_length(random_part):
     assert widths != sorted(widths)  # and yet not from short to long
 
 
+def test_the_order_of_lengths_is_shuffled_and_another_in_every_epoch(random_part):
+    part = random_part(400, longest=40)
+    batches = TrainingBatches(part, "sentence", 8, 5, 1)
+    orders = []
+    for number in range(3):
+        widths = [step[0].targets_BT.shape[1] for step in batches.epoch(number)]
+        # Of neighbours in a shuffled order about half go up and half go down.
+        ups = np.count_nonzero(np.diff(widths) > 0) / (len(widths) - 1)
+        assert 0.25 < ups < 0.75
+        orders.append(widths)
+        # Nor do the sentences of a batch stand as in the text or in the epoch before.
+        firsts = contents(batches.epoch(number))
+        assert firsts != contents(batches.epoch(number + 1))
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+@pytest.mark.parametrize("batch", [0, 64])
+def test_a_very_long_sentence_among_short_ones(make_part, batch):
+    """Padding stays within MAX_TOKENS; only a sentence alone in its piece may be longer."""
+    long = list(range(2, 20_002))
+    part = make_part([[5] * (n % 7) for n in range(30)] + [long] + [[6, 7]] * 33)
+    steps = epoch(part, "sentence", batch=batch)
+    assert len(steps) == 1
+    flat = steps[0]
+    assert len(flat) > 1
+    for piece in flat:
+        assert piece.ids_BT.size <= MAX_TOKENS or len(piece.ids_BT) == 1
+        assert piece.fresh_B.all()
+    assert sum(len(piece.ids_BT) for piece in flat) == part.sentences
+    assert pairs(flat) == true_pairs(part)
+    # Rows of 1,000 tokens: as many in a piece as fit.
+    part = make_part([[5] * 999] * 64)
+    [step] = epoch(part, "sentence", batch=64)
+    assert [len(piece.ids_BT) for piece in step] == [16, 16, 16, 16]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_full_batch_is_one_step(random_part, policy):
     part = random_part(200)
@@ -159,7 +205,91 @@ def test_strips_of_a_stream(make_part):
     assert first.targets_BT.tolist() == [[2, 3, 1], [5, 6, 1]]
     assert second.ids_BT.tolist()[0] == [1]
     assert second.targets_BT.tolist() == [[4], [-1]]
-    assert (first.fresh, second.fresh) == (True, False)
+    assert first.fresh_B.tolist() == [True, True]
+    assert second.fresh_B.tolist() == [False, False]
+
+
+def test_strips_of_a_stream_of_two_files(make_part):
+    """A strip that reaches a new file ends its segment there; the other one is masked then."""
+    part = make_part([[2, 3]], [[4, 5, 6]])
+    first, second, third = (step[0] for step in epoch(part, "stream", batch=2, bptt=2))
+    assert first.ids_BT.tolist() == [[1, 2], [4, 5]]
+    assert first.targets_BT.tolist() == [[2, 3], [5, 6]]
+    assert first.fresh_B.tolist() == [True, True]
+    assert second.ids_BT.tolist() == [[3], [6]]
+    assert second.targets_BT.tolist() == [[1], [1]]
+    assert second.fresh_B.tolist() == [False, False]
+    assert third.ids_BT.tolist()[0] == [1]
+    assert third.targets_BT.tolist() == [[4], [-1]]
+    assert third.fresh_B.tolist() == [True, False]
+
+
+@given(files=lengths, batch=batch_sizes, bptt=bptts)
+@settings(max_examples=150, deadline=None)
+def test_a_row_of_a_stream_never_reads_over_a_file_start(files, batch, bptt):
+    """What a row has read since it was fresh is its file, from the strip's start on, no more."""
+    sizes = [[n + 1 for n in file] for file in files]
+    starts = np.concatenate([[0], np.cumsum([n for file in sizes for n in file])])
+    file_starts = np.concatenate([[0], np.cumsum([sum(file) for file in sizes])])[:-1]
+    # Every position has an id of its own, </s> too: position p is id p + 2, before it stands 1.
+    part = Part(np.arange(2, starts[-1] + 2), starts, file_starts, 0)
+    rows = max(1, min(batch or 64, part.predictions // 2))
+    strip = -(-part.predictions // rows)
+    read, seen = {}, []
+    for piece in itertools.chain(*epoch(part, "stream", batch, bptt)):
+        for r, (ids, targets) in enumerate(zip(piece.ids_BT, piece.targets_BT, strict=True)):
+            if piece.fresh_B[r]:
+                read[r] = []
+            for id_, target in zip(ids.tolist(), targets.tolist(), strict=True):
+                read[r].append(id_)
+                if target < 0:
+                    continue
+                position = target - 2
+                assert r == position // strip
+                begin = max(r * strip, *file_starts[file_starts <= position].tolist())
+                assert read[r] == list(range(begin + 1, position + 2))
+                seen.append(position)
+    assert sorted(seen) == list(range(part.predictions))
+
+
+def stream_nll(model, part, batch, bptt):
+    """Nats of each position as a training reads a stream: strips, and the state carried."""
+    twin = Part(np.arange(2, part.predictions + 2), part.starts, part.file_starts, 0)
+    steps = zip(epoch(part, "stream", batch, bptt), epoch(twin, "stream", batch, bptt), strict=True)
+    nll_N, state = np.full(part.predictions, np.nan), None
+    for piece, places in ((a, b) for one, two in steps for a, b in zip(one, two, strict=True)):
+        state = model.carried_state(state, torch.from_numpy(piece.fresh_B))
+        hidden, state = model(torch.from_numpy(piece.ids_BT), state)
+        log_p = model.logits(hidden).double().log_softmax(-1).numpy()
+        for r, t in zip(*np.nonzero(piece.targets_BT >= 0), strict=True):
+            nll_N[places.targets_BT[r, t] - 2] = -log_p[r, t, piece.targets_BT[r, t]]
+    return nll_N
+
+
+@pytest.mark.parametrize("order", [2, 3, 6])
+@pytest.mark.parametrize(("batch", "bptt"), [(1, 1), (1, 4), (3, 2), (7, 5), (0, 3)])
+def test_a_stream_is_trained_as_it_is_scored(random_part, order, batch, bptt):
+    """But for the first words of a strip, whose window reaches back over its start."""
+    part = random_part(40, 12, files=5)
+    model = build(ModelConfig(order=order, dim=4, hidden=5), 12, dropout=0.0).eval()
+    model.init_weights(torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+        trained = stream_nll(model, part, batch, bptt)
+    scored = evaluate(model, part, "stream")
+    strip = -(-part.predictions // (batch or 64))
+    position = np.arange(part.predictions)
+    begin = position // strip * strip
+    file = part.file_starts[np.searchsorted(part.file_starts, position, "right") - 1]
+    same = (position - begin >= order - 2) | (file >= begin)
+    assert np.isfinite(trained).all()
+    np.testing.assert_allclose(trained[same], scored[same], atol=1e-5)
+    if batch == 1:
+        assert same.all()
+        assert trained.sum() == pytest.approx(scored.sum(), rel=1e-6)
+    elif order == 6:
+        assert abs(trained[~same] - scored[~same]).max() > 1e-3
 
 
 def test_a_sentence_batch(make_part):
@@ -183,8 +313,9 @@ def test_scoring_covers_every_position_once(make_part, files, policy, max_tokens
             [p in bounds for p in positions.tolist()], EOS_ID, part.ids_N[positions - 1]
         )
         assert np.array_equal(batch.ids_BT[real], before)
-        assert batch.fresh or policy == "stream"
-        if policy == "stream":
-            assert batch.fresh == (int(positions[0]) in bounds)
+        if policy == "sentence":
+            assert batch.fresh_B.tolist() == [True] * len(batch.ids_BT)
+        else:
+            assert batch.fresh_B.tolist() == [int(positions[0]) in bounds]
         assert batch.ids_BT.size <= max_tokens or len(batch.ids_BT) == 1
     assert (seen == 1).all()

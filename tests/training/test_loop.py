@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,6 +121,21 @@ def test_below_the_tolerance_it_is_kept_but_does_not_count(training, monkeypatch
     assert progress.best_step == run.metrics[2]["step"]
 
 
+def test_a_creep_below_the_tolerance_counts_when_it_adds_up(training, monkeypatch):
+    """Patience measures from the last improvement that counted, not from the best so far."""
+    from nplm_cli.training import loop
+
+    nats = [5.0, 4.95, 4.91, 4.86, 4.85, 4.84, 4.83]
+    values = iter([*nats, 1.0])
+    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    run = training(epochs=50, patience=3, tolerance=0.1)
+    progress = run.run().progress
+    assert progress.finished == "converged"
+    assert [record["valid_nats"] for record in run.metrics] == nats
+    assert (progress.best_nats, progress.reference_nats) == (4.83, 4.86)
+    assert progress.best_step == progress.step
+
+
 def test_patience_0_never_stops(training):
     run = training(epochs=8, patience=0, tolerance=100.0)
     assert run.run().progress.finished == "length"
@@ -127,10 +143,10 @@ def test_patience_0_never_stops(training):
 
 
 def test_the_best_weights_are_kept_and_loaded(training, texts):
-    run = training(epochs=12, patience=0, lr=0.3, optimizer="adam", schedule="constant")
+    run = training(epochs=12, patience=0, lr=0.05, optimizer="adam", schedule="constant")
     trainer = run.run()
     nats = [record["valid_nats"] for record in run.metrics]
-    assert nats.index(min(nats)) < len(nats) - 1  # it did get worse again
+    assert 0 < nats.index(min(nats)) < len(nats) - 1  # it did get worse again
     assert trainer.progress.best_nats == min(nats)
     assert evaluate(trainer.model, texts[1], "sentence").mean() == pytest.approx(
         min(nats), rel=1e-9
@@ -152,6 +168,14 @@ def test_without_validation_the_training_loss_is_watched(training):
     assert {record["valid_nats"] for record in run.metrics} == {None}
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_the_first_step_of_a_short_training_is_a_step(training, steps):
+    """The warm-up counts the step itself: where it is shorter than a step, there is none."""
+    run = training(steps=steps, schedule="constant", warmup=0.1, eval_every=1, lr=0.5, patience=0)
+    run.run()
+    assert [record["lr"] for record in run.metrics] == [0.5] * steps
+
+
 def test_plateau_halves_the_rate(training):
     run = training(schedule="plateau", warmup=0.0, tolerance=100.0, patience=0, epochs=5, lr=0.08)
     progress = run.run().progress
@@ -162,7 +186,7 @@ def test_plateau_halves_the_rate(training):
 def test_linear_and_warmup_rates(training):
     run = training(schedule="linear", warmup=0.5, steps=8, eval_every=1, lr=0.8, patience=0)
     run.run()
-    expected = [0.8e-3, 0.2, 0.4, 0.6, 0.8, 0.6, 0.4, 0.2]
+    expected = [0.2, 0.4, 0.6, 0.8, 0.8, 0.6, 0.4, 0.2]
     assert [record["lr"] for record in run.metrics] == pytest.approx(expected)
 
 
@@ -218,10 +242,10 @@ def test_checkpoints_come_by_the_clock(training, monkeypatch):
     save = loop.save_checkpoint
     monkeypatch.setattr(loop, "save_checkpoint", lambda *a: (steps.append(a[-1].step), save(*a)))
     training(steps=4, checkpoint_every=0.0, eval_every=100).run()
-    assert steps == [0, 1, 2, 3, 4, 4]
+    assert steps == [0, 1, 2, 3, 4]
     steps.clear()
     training(steps=4, checkpoint_every=60.0, eval_every=100).run()
-    assert steps == [0, 4, 4]
+    assert steps == [0, 4]
 
 
 def test_global_random_numbers_are_not_touched(training):
@@ -245,7 +269,7 @@ def test_a_full_batch_is_the_gradient_of_the_whole_epoch(training, context):
     state = None
     [step] = trainer.batches.epoch(0)
     for batch in step:
-        state = model.initial_state(len(batch.ids_BT)) if batch.fresh else state
+        state = model.carried_state(state, torch.from_numpy(batch.fresh_B))
         hidden, state = model(torch.from_numpy(batch.ids_BT), state)
         logits = model.logits(hidden).flatten(0, 1)
         targets = torch.from_numpy(batch.targets_BT).flatten()
@@ -322,12 +346,42 @@ def test_a_stream_is_read_on(training):
     trainer.fit()
     states.append(trainer.state)
     flat = [batch for step in trainer.batches.epoch(0) for batch in step]
+    assert len(flat) == len(states) > 1
     for state, batch in zip(states, flat, strict=True):
         assert state[0][:, -1].tolist() == batch.ids_BT[:, -1].tolist()
     assert not any(tensor.requires_grad for state in states for tensor in state)
 
 
 # --- divergence ---------------------------------------------------------------------------------
+
+
+def test_a_large_first_loss_is_no_divergence(training):
+    """The bound is 1000 nats and ten times where the training began."""
+    trainer = training(steps=2, lr=1e-6, **PLAIN).trainer()
+    with torch.no_grad():
+        trainer.model.output.bias.mul_(0)[0] = 30_000.0
+    progress = trainer.fit()
+    assert progress.first_nats > 2000
+    assert progress.finished == "length"
+
+
+@pytest.mark.parametrize(("first", "diverges"), [(100.0, True), (400.0, False)])
+def test_the_bound_of_divergence(training, monkeypatch, first, diverges):
+    """1000 + 10 x 100 < 4000 < 1000 + 10 x 400."""
+    trainer = training(steps=2, **PLAIN).trainer()
+    means, backward = iter([first, 4000.0]), trainer._backward
+
+    def told(batch, predictions):
+        backward(batch, predictions)
+        return next(means) * predictions
+
+    monkeypatch.setattr(trainer, "_backward", told)
+    if diverges:
+        with pytest.raises(TrainingError, match=r"diverged at step 2 .* loss 4000 nats"):
+            trainer.fit()
+    else:
+        assert trainer.fit().finished == "length"
+
 
 DIVERGING = {**PLAIN, "lr": 1e30, "model": {"activation": "relu"}}
 
@@ -399,6 +453,15 @@ def test_all_frozen(training):
 # --- devices ------------------------------------------------------------------------------------
 
 
+def planned_run(part, **model):
+    """What the estimate reads of a run that is not trained yet; Adam keeps two moments."""
+    record = {"data": {"parts": {"train": {
+        "predictions": part.predictions, "sentences": part.sentences,
+    }}}}  # fmt: skip
+    config = Config().replace(optimizer="adam", **model)
+    return SimpleNamespace(config=config, vocabulary=range(12), record=record)
+
+
 def test_devices():
     assert pick_device("cpu").type == "cpu"
     assert pick_device("auto").type in ("cpu", "cuda")
@@ -409,10 +472,30 @@ def test_devices():
         pick_device("cuda:99")
 
 
-def test_memory_estimate_counts_parameters(training, texts):
-    model = training().trainer().model
-    config = Config().replace(optimizer="adam")
-    line = memory_estimate(model, config, texts[0], torch.device("cpu"))
-    parameters = 12 * 4 + (8 * 5 + 5) + 12 * 5 + 12
+@pytest.mark.parametrize(
+    "model",
+    [{}, {"tie": True, "hidden": 9}, {"layers": 0}, {"hidden_bias": False, "output_bias": False}],
+    ids=str,
+)
+def test_memory_estimate_counts_parameters(training, texts, model):
+    """Without the network: the line comes before anything is allocated."""
+    run = planned_run(texts[0], order=3, dim=4, **{"hidden": 5, **model})
+    line = memory_estimate(run, torch.device("cpu"))
+    network = training(model=model).trainer().model
+    parameters = sum(p.numel() for p in network.parameters())
     assert f"ffn: {parameters:,} parameters, {texts[0].predictions:,} training tokens" in line
-    assert "vocabulary 12;" in line
+    assert f"({texts[0].sentences} sentences), vocabulary 12;" in line
+
+
+def test_memory_that_does_not_suffice(texts, monkeypatch):
+    from nplm_cli.training import devices
+
+    run = planned_run(texts[0], order=3, dim=60_000, hidden=60_000)
+    # Weights, gradients and two moments of more than 7,200 million parameters, 4 bytes each.
+    needed = 4 * 4 * 60_000 * (2 * 60_000)
+    monkeypatch.setattr(devices, "_free_memory", lambda device: needed)
+    with pytest.raises(TrainingError, match=r"MiB are free: lower --max-size, --dim or --hidden"):
+        memory_estimate(run, torch.device("cpu"))
+    for free in (2 * needed, None):
+        monkeypatch.setattr(devices, "_free_memory", lambda device, free=free: free)
+        memory_estimate(run, torch.device("cpu"))

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +14,9 @@ from nplm_cli.artifacts import TensorFile
 from nplm_cli.config import Config
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.corpus.shards import open_parts
-from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.errors import ArtifactError, ConfigError, InputError, TrainingError
+from nplm_cli.locking import exclusive
+from nplm_cli.ngram import NgramModel
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.training.loop import Interrupted
@@ -133,6 +138,161 @@ def test_a_run_is_lengthened(train):
     assert settings["training"]["epochs"] == 4
 
 
+def test_only_the_length_of_a_resumed_training_is_kept(train):
+    """Where and how often it saves is for this time only, and lengthens nothing."""
+    config = SMALL.replace(epochs=50, patience=1, tolerance=100.0)
+    report, folder = train(config=config)
+    assert report["training"]["stopped"] == "converged"
+    before = (folder / "config.json").read_bytes(), digest(folder)
+    metrics = (folder / "metrics.jsonl").read_bytes()
+    again = pipeline.resume(folder, changes={"checkpoint_every": 0.0, "device": "cpu"})
+    assert again["training"]["stopped"] == "converged"
+    assert again["training"]["steps"] == report["training"]["steps"]
+    assert ((folder / "config.json").read_bytes(), digest(folder)) == before
+    assert (folder / "metrics.jsonl").read_bytes() == metrics
+    longer = pipeline.resume(folder, changes={"patience": 3, "checkpoint_every": 7.0})
+    assert longer["training"]["steps"] > report["training"]["steps"]
+    training = json.loads((folder / "config.json").read_text("utf-8"))["settings"]["training"]
+    assert training["patience"] == 3
+    assert training["checkpoint_every"] == SMALL.training.checkpoint_every
+
+
+def test_a_report_of_other_weights_is_removed(train):
+    """While a training runs, or stands interrupted, no report speaks of it."""
+    _, folder = train()
+    stale = (folder / "report.json").read_bytes()
+    with pytest.raises(Interrupted):
+        pipeline.resume(folder, changes={"epochs": 4}, interrupted=lambda: True)
+    assert not (folder / "report.json").exists()
+    pipeline.resume(folder)
+    assert (folder / "report.json").read_bytes() != stale
+
+
+def test_what_fails_before_it_trains_leaves_the_report(train):
+    _, folder = train()
+    before = (folder / "report.json").read_bytes(), (folder / "config.json").read_bytes()
+    with pytest.raises(ConfigError):
+        pipeline.resume(folder, changes={"epochs": 4, "device": "cuda:99"})
+    assert ((folder / "report.json").read_bytes(), (folder / "config.json").read_bytes()) == before
+
+
+def test_memory_is_asked_for_before_an_old_run_gives_way(train, monkeypatch):
+    from nplm_cli.training import devices
+
+    _, folder = train(config=SMALL.replace(steps=1, epochs=None))
+    before = digest(folder)
+    monkeypatch.setattr(devices, "_free_memory", lambda device: 1000)
+    monkeypatch.setattr(
+        "nplm_cli.training.session.build", lambda *a: pytest.fail("the network was built")
+    )
+    with pytest.raises(TrainingError, match="MiB are free"):
+        train(force=True)
+    assert digest(folder) == before
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+    with pytest.raises(TrainingError, match="MiB are free"):
+        pipeline.resume(folder)
+    assert (folder / "report.json").exists()
+
+
+# --- one writer at a time -----------------------------------------------------------------------
+
+HOLDS = """
+import sys
+from pathlib import Path
+from nplm_cli.locking import exclusive
+
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+locks = pytest.mark.skipif(os.name == "nt", reason="no file locks")
+
+
+@locks
+def test_a_second_writer_is_told(train, tmp_path):
+    _, folder = train()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with exclusive(folder.resolve()):
+        for write in (lambda: train(force=True), train, lambda: pipeline.resume(folder)):
+            with pytest.raises(ConfigError, match="is being written by another nplm") as caught:
+                write()
+            assert f"process {os.getpid()}" in str(caught.value)
+        with pytest.raises(ConfigError, match="is being written by another nplm"):
+            pipeline.resume(tmp_path / "." / "run")
+        train("other")  # only this folder is held
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other", "run"]
+    pipeline.resume(folder)
+
+
+@locks
+def test_the_lock_ends_with_its_process(train, tmp_path):
+    _, folder = train()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(folder.resolve())],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match=f"by another nplm .process {other.pid}."):
+            pipeline.resume(folder)
+        other.kill()
+    assert (tmp_path / ".run.lock").exists()  # it had no time to tidy up
+    pipeline.resume(folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_error_gives_the_lock_back(train, tmp_path):
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"missing\.txt"):
+            train(source=tmp_path / "missing.txt")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_run_is_restored_when_the_new_one_cannot_take_its_place(train, monkeypatch):
+    _, folder = train(config=SMALL.replace(steps=1, epochs=None))
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    real, moves = os.replace, []
+
+    def failing(source, target):
+        if str(folder) in (str(source), str(target)):
+            moves.append((str(source), str(target)))
+            if len(moves) == 2:
+                raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(pipeline.os, "replace", failing)
+    with pytest.raises(OSError, match="No space left"):
+        train(config=SMALL.replace(seed=2), force=True)
+    assert len(moves) == 3  # away, not into place, back
+    assert moves[0] == moves[2][::-1]
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+
+
+def test_an_old_run_is_restored_when_its_successor_was_killed(train):
+    """SIGKILL between the two moves: the next command finds the old run where it was."""
+    _, folder = train()
+    before = digest(folder)
+    os.replace(folder, pipeline._old_folder(folder))
+    pipeline.resume(folder)
+    assert digest(folder) == before
+    os.replace(folder, pipeline._old_folder(folder))
+    with pytest.raises(ConfigError, match="holds a run already"):
+        train()
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+
+
+def test_where_you_stand_is_no_place_for_a_run(train, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ConfigError, match="is where you stand"):
+        train("here")
+
+
+# --- what it resumes from -----------------------------------------------------------------------
+
+
 def test_a_changed_text_is_not_resumed(train, tmp_path):
     source = tmp_path / "own.txt"
     source.write_text("".join(f"a b c d{i} b c\n" for i in range(60)), "utf-8")
@@ -195,11 +355,70 @@ def test_pretrained_vectors(train, tmp_path, freeze):
     assert any("vectors for 2 of 22 words" in e.text for e in told if isinstance(e, events.Message))
 
 
+def test_pretrained_vectors_are_not_read_again(train, tmp_path):
+    """The checkpoint holds what became of them; without one they are needed."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("1 4\nw1 1 2 3 4\n", "utf-8")
+    config = SMALL.replace(vectors=str(path), schedule="constant", warmup=0.0)
+    _, straight = train("straight", config.replace(epochs=3))
+    _, folder = train(config=config)
+    path.unlink()
+    pipeline.resume(folder, changes={"epochs": 3})
+    assert digest(folder) == digest(straight)
+    (folder / "checkpoint.safetensors").unlink()
+    with pytest.raises(ArtifactError, match=r"vectors\.txt: no such file"):
+        pipeline.resume(folder)
+
+
 def test_pretrained_vectors_of_another_dimension(train, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("1 3\nw1 1 2 3\n", "utf-8")
     with pytest.raises(ConfigError, match="3 dimensions, --dim is 4: give --dim 3"):
         train(config=SMALL.replace(vectors=str(path)))
+
+
+@pytest.mark.parametrize("arch", ["ffn", "ngram"])
+@pytest.mark.parametrize("context", ["sentence", "stream"])
+def test_the_baseline_reads_the_text_as_the_model_does(tmp_path, arch, context):
+    """Same policy, same file starts: windows neither cross what the model's do not, nor stop."""
+    random = np.random.default_rng(3)
+    sources = []
+    for number in range(12):
+        sources.append(tmp_path / f"{number:02}.txt")
+        words = random.zipf(1.4, (8, 5)).clip(max=9)
+        sources[-1].write_text("\n".join(" ".join(f"w{w}" for w in s) for s in words), "utf-8")
+    config = SMALL.replace(
+        context=context, arch=arch, split_by="none", steps=1, epochs=None, baseline_order=3,
+        smoothing="kn",
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    pipeline.train(Sources(train=tuple(map(str, sources))), folder, config)
+    run, part = Run(folder), open_parts(folder / "data")["train"]
+    assert len(part.file_starts) == 12
+    settings = {"order": 3, "vocab_size": len(run.vocabulary), "smoothing": "kn"}
+    by_hand = NgramModel.train(
+        part.ids_N, context=context, file_starts=part.file_starts, **settings
+    )
+    found = [TensorFile(folder / "baseline.safetensors")]
+    if arch == "ngram":
+        found.append(TensorFile(folder / "model.safetensors"))
+    for file in found:
+        assert set(file.keys()) == set(by_hand.tensors())
+        for name, array in by_hand.tensors().items():
+            np.testing.assert_array_equal(file[name], array, err_msg=name)
+    nll_N = -by_hand.log_probs(part.ids_N, context=context, file_starts=part.file_starts)
+    np.testing.assert_array_equal(-run.baseline.log_probs(
+        part.ids_N, context=context, file_starts=part.file_starts
+    ), nll_N)  # fmt: skip
+    # The comparison has teeth: other readings count other n-grams.
+    other = {"sentence": "stream", "stream": "sentence"}[context]
+    for arguments in (
+        {"context": other, "file_starts": part.file_starts},
+        *([{"context": context, "file_starts": None}] if context == "stream" else []),
+    ):
+        tensors = NgramModel.train(part.ids_N, **arguments, **settings).tensors()
+        same = [np.array_equal(tensors[name], array) for name, array in by_hand.tensors().items()]
+        assert not all(same)
 
 
 def test_an_ngram_run(train):

@@ -144,6 +144,111 @@ def test_an_interruption_does_not_replace_the_best_weights(training):
     assert not np.array_equal(best, last)
 
 
+# --- between the files of one evaluation --------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at one place."""
+
+
+def die_at_call(monkeypatch, number):
+    """The call number ``number`` of save_weights (from 1) writes nothing and ends the process."""
+    from nplm_cli.training import loop
+
+    real, calls = loop.save_weights, iter(range(1, 100))
+
+    def dying(path, model):
+        if next(calls) == number:
+            raise Killed
+        real(path, model)
+
+    monkeypatch.setattr(loop, "save_weights", dying)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_killed_between_the_checkpoint_and_the_best_weights(training, monkeypatch, number):
+    """What metrics.jsonl calls best is what model.safetensors holds, after more epochs too."""
+    from nplm_cli.training import loop
+
+    settings = {"schedule": "constant", "warmup": 0.0, "patience": 0}
+    nats = [5.0, 4.0, 6.0, 6.0] if number == 2 else [4.0, 5.0, 6.0, 6.0]
+    values = iter(nats)
+    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    straight = training(epochs=4, **settings)
+    straight.run()
+
+    values = iter(nats)
+    with monkeypatch.context() as once:
+        die_at_call(once, number)
+        broken = training(epochs=number, **settings)
+        with pytest.raises(Killed):
+            broken.trainer().fit()
+    assert broken.files.checkpoint.exists()
+    longer = training(epochs=4, **settings)
+    longer.files = broken.files
+    trainer = longer.trainer()
+    trainer.resume()
+    trainer.reopen()
+    progress = trainer.fit()
+    assert progress.best_nats == 4.0
+    assert progress.best_step == [r["step"] for r in longer.metrics if r["best"]][-1]
+    assert [record["valid_nats"] for record in longer.metrics] == nats
+    assert longer.digest == straight.digest
+    weights = TensorFile(longer.files.weights)
+    for name, tensor in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), weights[name])
+
+
+def test_a_finished_training_whose_weights_were_lost(training, monkeypatch):
+    straight, broken = training(epochs=1), training(epochs=1)
+    straight.run()
+    with monkeypatch.context() as once:
+        die_at_call(once, 1)
+        with pytest.raises(Killed):
+            broken.trainer().fit()
+    assert not broken.files.weights.exists()
+    broken.run()
+    assert_same(straight, broken)
+
+
+def test_shortened_to_where_it_stands_before_anything_was_evaluated(training):
+    """Killed at step 3 without weights, then told that 3 steps are enough."""
+    run = training(steps=9, checkpoint_every=0.0, eval_every=100)
+    trainer = run.trainer()
+    steps = iter(range(3))
+
+    def interrupted():
+        if next(steps, None) == 2:
+            trainer._save()
+            raise Killed
+        return False
+
+    trainer.interrupted = interrupted
+    with pytest.raises(Killed):
+        trainer.fit()
+    assert not run.files.weights.exists()
+    shorter = training(steps=3)
+    shorter.files = run.files
+    trainer = shorter.trainer()
+    trainer.resume()
+    trainer.reopen()
+    progress = trainer.fit()
+    assert (progress.step, progress.finished, progress.best_step) == (3, "length", 3)
+    assert [record["step"] for record in shorter.metrics] == [3]
+    assert progress.best_nats == shorter.metrics[0]["valid_nats"]
+
+
+def test_reopening_gives_all_its_patience_again(training):
+    run = training(epochs=50, patience=2, tolerance=100.0)
+    assert run.run().progress.finished == "converged"
+    assert len(run.metrics) == 3
+    trainer = run.trainer()
+    trainer.resume()
+    trainer.reopen()
+    assert trainer.fit().finished == "converged"
+    assert [record["epoch"] for record in run.metrics] == [1, 2, 3, 4, 5]
+
+
 # --- damaged checkpoints ------------------------------------------------------------------------
 
 
@@ -167,7 +272,6 @@ def test_a_damaged_checkpoint_is_refused(interrupted):
 
 CHANGES = {
     "no generator": lambda t, m: t.pop("generator"),
-    "another generator": lambda t, m: t.update(generator=np.zeros(3, np.uint8)),
     "no weight": lambda t, m: t.pop("model.output.weight"),
     "another shape": lambda t, m: t.update({"model.output.weight": np.zeros((2, 2), np.float32)}),
     "no progress": lambda t, m: m.pop("progress"),
@@ -177,6 +281,34 @@ CHANGES = {
     "optimizer of no number": lambda t, m: t.update({"optimizer.x.step": np.zeros(())}),
     "optimizer of no name": lambda t, m: t.update({"optimizer.0": np.zeros(())}),
     "optimizer of too high a number": lambda t, m: t.update({"optimizer.99.step": np.zeros(())}),
+    "optimizer of another shape": lambda t, m: t.update(
+        {"optimizer.0.exp_avg": np.zeros((2, 2), np.float32)}
+    ),
+    "optimizer transposed": lambda t, m: t.update(
+        {"optimizer.0.exp_avg": np.ascontiguousarray(t["optimizer.0.exp_avg"].T)}
+    ),
+    "no optimizer": lambda t, m: [t.pop(n) for n in list(t) if n.startswith("optimizer.")],
+    "no optimizer of one": lambda t, m: [t.pop(n) for n in list(t) if n.startswith("optimizer.1.")],
+    **{
+        f"{name} is {value!r}": lambda t, m, change={name: value}: m.update(
+            progress=json.dumps({**json.loads(m["progress"]), **change})
+        )
+        for name, value in [
+            ("step", -1),
+            ("step", "3"),
+            ("step", 3.0),
+            ("step", None),
+            ("step", True),
+            ("epoch", -2),
+            ("step_in_epoch", []),
+            ("halvings", -1),
+            ("tokens", {}),
+            ("best_nats", "low"),
+            ("seconds", "long"),
+            ("reference_nats", [1.0]),
+            ("finished", 1),
+        ]
+    },
 }
 
 
@@ -189,6 +321,32 @@ def test_a_foreign_checkpoint_is_refused(interrupted, change):
     write_tensors(interrupted.files.checkpoint, tensors, metadata)
     with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors"):
         interrupted.run()
+
+
+def test_the_generator_of_another_kind_of_device_is_sown_anew(interrupted):
+    """Its state has another shape; the training goes on, if not to the same bytes."""
+    file = TensorFile(interrupted.files.checkpoint)
+    tensors = {name: np.array(file[name]) for name in file}
+    tensors["generator"] = np.zeros(16, np.uint8)
+    metadata = {"progress": file.metadata["progress"]}
+    write_tensors(interrupted.files.checkpoint, tensors, metadata)
+    trainers = [interrupted.trainer() for _ in range(2)]
+    unused = trainers[0].generator.get_state().clone()
+    for trainer in trainers:
+        trainer.resume()
+        assert trainer.progress.step == 3
+    one, two = (trainer.generator.get_state() for trainer in trainers)
+    assert one.equal(two)  # by seed and step, not by chance
+    assert not one.equal(unused)
+    assert trainers[0].fit().finished == "length"
+
+
+def test_sgd_needs_no_state_of_an_optimiser(training):
+    straight, broken = training(optimizer="sgd"), training(optimizer="sgd")
+    straight.run()
+    broken.run(2)
+    assert not [n for n in TensorFile(broken.files.checkpoint) if n.startswith("optimizer.")]
+    assert_same(straight, broken)
 
 
 def test_a_stream_state_of_many_tensors_keeps_its_order(training, tmp_path):

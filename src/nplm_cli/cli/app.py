@@ -88,6 +88,9 @@ def run(arguments: Sequence[str]) -> int:
         output.note(f"{where}{error.strerror or error}")
         return 1
     except Exception as error:
+        if "allocate" in str(error) or type(error).__name__ == "OutOfMemoryError":  # torch's
+            output.note("out of memory: use a smaller --max-size, --dim, --hidden or --batch")
+            return 1
         if type(error).__name__ == "NoArgsIsHelpError":
             output.write_line(error.format_message())  # type: ignore[attr-defined]
             return 0

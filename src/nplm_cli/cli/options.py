@@ -2,12 +2,12 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from nplm_cli.config import SECTIONS, Section
+from nplm_cli.config import SECTIONS, Config, ModelConfig, Section, TrainingConfig
 
 PANELS = {
     "corpus": "Text",
@@ -84,3 +84,26 @@ def _nones(hint: Any) -> list[None]:
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """Keep the settings that the user named."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
+    """Options that the user gave and that do nothing beside the others."""
+    model, training = config.model, config.training
+    neural = model.arch != "ngram"
+    works = {
+        "smoothing": not neural,
+        "k": not neural and model.smoothing == "addk",
+        "momentum": neural and training.optimizer == "momentum",
+        "bptt": neural and training.context == "stream",
+        "hidden": neural and model.layers > 0,
+        "activation": neural and model.layers > 0,
+        "hidden_bias": neural and model.layers > 0,
+        "valid_share": config.split.split_by != "none",
+        "test_share": config.split.split_by != "none",
+    }
+    shared = {"arch", "order", "context", "baseline_order"}
+    for section in (ModelConfig, TrainingConfig):
+        for field in dataclasses.fields(section):
+            if field.name not in shared:
+                works.setdefault(field.name, neural)
+    return [name for name in chosen if not works.get(name, True)]

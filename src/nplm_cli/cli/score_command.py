@@ -47,6 +47,14 @@ def score_cli(
         str, typer.Option(metavar="table|tsv|json|kenlm|srilm", help="Layout of the output.")
     ] = "auto",
     context: Context = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            "--sentences",
+            metavar="line|split",
+            help="A line is scored as one sentence, or split as the training text was.",
+        ),
+    ] = "line",
     segmented: Segmented = False,
     encoding: Annotated[str, typer.Option(help="Encoding of files and stdin.")] = "auto",
     json: Json = False,
@@ -68,7 +76,13 @@ def score_cli(
         raise ConfigError(f"--json and --format {format}: choose one layout")
     layout = "json" if json else format
     opened = Run(run)
-    reader = SentenceReader(opened.recipe, segmented)
+    if unit not in ("line", "split"):
+        raise ConfigError(f"--sentences {unit!r}: expected line or split")
+    if layout == "srilm" and not eos:
+        raise ConfigError("--format srilm counts the end of a sentence: leave --no-eos out")
+    if layout in ("kenlm", "srilm") and base != "2":
+        raise ConfigError(f"--format {layout} is in base-10 logarithms: leave --base out")
+    reader = SentenceReader(opened.recipe, segmented, unit == "split")
     policy = checked_context(context) or opened.config.training.context
     if (given is None) != (not word):
         raise ConfigError("--given and --word go together")
@@ -89,11 +103,15 @@ def score_cli(
         for sentence in score_sentences(opened, scorer, texts, reader, context=policy, eos=eos)
     )
     shown = _with_warnings(scored, reader)
-    if not quiet and layout not in ("json",):
-        output.note(
-            f"context: {policy}; {'</s> counted' if eos else '</s> not counted'}; "
-            f"surprisal in {BASES[base].unit}"
-        )
+    for text in sentences or []:
+        if text != "-" and os.path.isfile(text):
+            output.warn(f"{text!r} is scored as a sentence; --file {text} scores that file's lines")
+    if not quiet and layout != "json":
+        unit_name = "log10" if layout in ("kenlm", "srilm") else f"surprisal in {BASES[base].unit}"
+        ends = "</s> counted" if eos else "</s> not counted"
+        output.note(f"context: {policy}; {ends}; {unit_name}")
+    if sentences == ["-"] and layout == "auto":
+        layout = "tsv"  # line by line, which no table can be
     match layout:
         case "kenlm":
             write_kenlm(shown)

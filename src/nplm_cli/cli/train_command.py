@@ -13,7 +13,7 @@ from nplm_cli import pipeline
 from nplm_cli.artifacts import read_json
 from nplm_cli.cli import output
 from nplm_cli.cli.ledger_table import write_report
-from nplm_cli.cli.options import given, with_settings
+from nplm_cli.cli.options import given, idle_options, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import DEFAULT_LR, PRESETS, Config
 from nplm_cli.corpus.preparation import Sources
@@ -83,10 +83,13 @@ def train_cli(
             else:
                 if not inputs:
                     raise ConfigError("no input: name files or folders, or - for standard input")
+                config = _config(preset, config_file, chosen)
+                for name in idle_options(config, chosen):
+                    output.warn(f"--{name.replace('_', '-')} has no effect with these settings")
                 report = pipeline.train(
                     Sources(tuple(inputs), tuple(valid or ()), tuple(test or ())),
                     folder,
-                    _config(preset, config_file, chosen),
+                    config,
                     force=force,
                     argv=sys.argv[1:],
                     **common,
@@ -98,7 +101,8 @@ def train_cli(
     else:
         write_report(report)
     if not quiet:
-        output.note(f"run written to {folder}; try: nplm neighbors {folder} WORD")
+        question = "count" if report["arch"] == "ngram" else "neighbors"
+        output.note(f"run written to {folder}; try: nplm {question} {folder} WORD")
 
 
 def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]) -> Config:
@@ -123,6 +127,8 @@ def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]
     for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
         if any(name in chosen for name in group):
             changes |= dict.fromkeys(group)
+        elif any(name in changes for name in group):  # the preset's takes the file's place
+            changes = dict.fromkeys(group) | changes
     if "optimizer" in chosen and config.training.lr == DEFAULT_LR[config.training.optimizer]:
         changes.setdefault("lr", None)  # the rate was the old optimiser's, nobody chose it
     return config.replace(**(changes | chosen))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
+from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
 from nplm_cli.errors import ConfigError, InputError, UnknownWordError
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -78,7 +79,12 @@ def neighbors_cli(
     for word in queries:
         if word not in found and word not in unknown:
             counts = run.unknown_counts if run is not None else None
-            unknown[word] = explain_unknown(word, keyed.words, counts)
+            unknown[word] = explain_unknown(
+                word,
+                keyed.index,
+                counts,
+                unknown_complete=counts is None or len(counts) < MAX_UNKNOWN_LISTED,
+            )
     rows = []
     for word in queries:
         if word in unknown:
@@ -115,7 +121,10 @@ def _queries(
         if words:
             raise ConfigError("--random draws the words: name none beside it")
         keep = (lambda word: True) if all_tokens else None
-        return keyed.sample_words(random, seed=seed, band=_band(band), keep=keep)
+        drawn = keyed.sample_words(random, seed=seed, band=_band(band), keep=keep)
+        if len(drawn) < random:
+            output.warn(f"only {len(drawn):,} words qualify of the {random:,} asked for")
+        return drawn
     if band is not None or all_tokens:
         raise ConfigError("--band and --all-tokens belong to --random")
     if words == ["-"]:

@@ -27,13 +27,13 @@ MAX_TOKENS = 16_384
 class Batch:
     """Rows of ids to read and the ids to predict.
 
-    ``targets_BT`` is -1 where there is nothing to predict (row too short). ``fresh`` says that
-    the rows start from the initial state instead of the state of the batch before.
+    ``targets_BT`` is -1 where there is nothing to predict (row too short). ``fresh_B`` says
+    which rows start from the initial state instead of the state of the batch before.
     """
 
     ids_BT: np.ndarray
     targets_BT: np.ndarray
-    fresh: bool
+    fresh_B: np.ndarray
 
     @property
     def predictions(self) -> int:
@@ -53,25 +53,28 @@ class TrainingBatches:
         self.full = batch == 0
         self.rows = batch or 64
         if context == "stream":
-            self.rows = max(1, min(self.rows, part.predictions // 2))
-            self.strip = -(-part.predictions // self.rows)
-            pieces = -(-self.strip // bptt)
+            self._segments()
+            pieces = int(self._counts.max())
         else:
             pieces = -(-part.sentences // self.rows)
         self.steps_per_epoch = 1 if self.full else pieces
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """Yield the steps of an epoch, the first ``skip`` left out."""
-        batches = self._stream() if self.context == "stream" else self._sentences(epoch)
+        batches: Iterator[list[Batch]]
+        if self.context == "stream":
+            batches = ([batch] for batch in self._stream())
+        else:
+            batches = self._sentences(epoch)
         if self.full:
             if not skip:
-                yield list(batches)
+                yield [batch for step in batches for batch in step]
             return
-        for number, batch in enumerate(batches):
+        for number, step in enumerate(batches):
             if number >= skip:
-                yield [batch]
+                yield step
 
-    def _sentences(self, epoch: int) -> Iterator[Batch]:
+    def _sentences(self, epoch: int) -> Iterator[list[Batch]]:
         part, rows = self.part, self.rows
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(part.sentences)
@@ -82,23 +85,32 @@ class TrainingBatches:
             pool = pool[np.argsort(lengths[pool], kind="stable")]
             plan += [pool[i : i + rows] for i in range(0, len(pool), rows)]
         for i in random.permutation(len(plan)):
-            yield sentence_batch(part, plan[i])
+            yield [sentence_batch(part, piece) for piece in _bounded(plan[i], lengths)]
+
+    def _segments(self) -> None:
+        """Cut the strips into segments of at most ``bptt`` tokens, none across a file start."""
+        part, end = self.part, self.part.predictions
+        rows = max(1, min(self.rows, end // 2))
+        strip = -(-end // rows)
+        cuts = np.union1d(np.arange(0, end, strip), part.file_starts).astype(np.int64)
+        ends = np.append(cuts[1:], end)
+        pieces = -(-(ends - cuts) // self.bptt)
+        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        number = np.arange(pieces.sum()) - first
+        self._starts = np.repeat(cuts, pieces) + number * self.bptt
+        self._ends = np.minimum(self._starts + self.bptt, np.repeat(ends, pieces))
+        self._fresh = number == 0
+        self._counts = np.bincount(self._starts // strip, minlength=-(-end // strip))
 
     def _stream(self) -> Iterator[Batch]:
-        """Strips of the whole part; the last one may be shorter and is masked at its end."""
-        part, strip = self.part, self.strip
-        ids = np.concatenate([[EOS_ID], part.ids_N]).astype(np.int64)
-        starts = np.arange(self.rows)[:, None] * strip
-        for begin in range(0, strip, self.bptt):
-            columns = starts + np.arange(begin, min(begin + self.bptt, strip))[None, :]
-            real = columns < part.predictions
-            # Rows of strips that begin past the end would hold nothing; clip their reading.
-            read = np.minimum(columns, part.predictions - 1)
-            yield Batch(
-                ids[read],
-                np.where(real, ids[read + 1], -1),
-                fresh=begin == 0,
-            )
+        """Row r reads the segments of strip r in turn; a row that is through is masked."""
+        begins = np.cumsum(self._counts) - self._counts
+        for step in range(int(self._counts.max())):
+            live = step < self._counts
+            at = np.where(live, begins + step, 0)
+            starts = self._starts[at]
+            ends = np.where(live, self._ends[at], starts)
+            yield _rows(self.part.ids_N, starts, ends, self._fresh[at] & live)
 
 
 def sentence_batch(part: Part, sentences: np.ndarray) -> Batch:
@@ -106,7 +118,21 @@ def sentence_batch(part: Part, sentences: np.ndarray) -> Batch:
     return _rows(part.ids_N, part.starts[sentences], part.starts[sentences + 1])
 
 
-def _rows(ids_N: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Batch:
+def _bounded(sentences: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    """Split rows, sorted by length, so that padding never blows up a batch."""
+    pieces = []
+    while len(sentences):
+        areas = lengths[sentences] * np.arange(1, len(sentences) + 1)
+        count = max(1, int(np.searchsorted(areas, MAX_TOKENS, "right")))
+        pieces.append(sentences[:count])
+        sentences = sentences[count:]
+    return pieces
+
+
+def _rows(
+    ids_N: np.ndarray, starts: np.ndarray, ends: np.ndarray, fresh_B: np.ndarray | None = None
+) -> Batch:
+    """Rows that predict ``ids_N[start:end]`` and read each token's predecessor."""
     lengths = ends - starts
     longest = int(lengths.max())
     columns = np.arange(longest)[None, :]
@@ -114,7 +140,11 @@ def _rows(ids_N: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Batch:
     targets = ids_N[np.where(real, starts[:, None] + columns, 0)].astype(np.int64)
     ids = np.full((len(starts), longest), EOS_ID, np.int64)
     ids[:, 1:] = np.where(real, targets, EOS_ID)[:, :-1]
-    return Batch(ids, np.where(real, targets, -1), fresh=True)
+    # A file or sentence begins after the </s> of the one before it; the first after nothing.
+    ids[:, 0] = np.where(starts > 0, ids_N[np.maximum(starts, 1) - 1], EOS_ID)
+    if fresh_B is None:
+        fresh_B = np.ones(len(starts), bool)
+    return Batch(ids, np.where(real, targets, -1), fresh_B)
 
 
 def scoring_batches(
@@ -146,7 +176,7 @@ def scoring_batches(
             targets = part.ids_N[begin:stop].astype(np.int64)[None]
             first = EOS_ID if begin == start else int(part.ids_N[begin - 1])
             ids = np.concatenate([[[first]], targets[:, :-1]], axis=1)
-            yield Batch(ids, targets, fresh=begin == start), np.arange(begin, stop)
+            yield Batch(ids, targets, np.array([begin == start])), np.arange(begin, stop)
 
 
 def _positions(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ class Decoder:
     def _refuse_binary(self, offset: int) -> NoReturn:
         raise InputError(
             f"{self.name}: binary data (a NUL at byte {offset}), expected text; "
-            "if it is UTF-16 give --encoding utf-16-le or utf-16-be"
+            "leave the file out, or if it is UTF-16 give --encoding utf-16-le or utf-16-be"
         )
 
 

@@ -4,6 +4,7 @@ What is left in the folder is all that training needs: ``vocabulary.tsv``, ``unk
 ``tokenizer.json`` and ``data/`` with the ids of each part.
 """
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -19,11 +20,13 @@ from nplm_cli.config import Config
 from nplm_cli.corpus import shards
 from nplm_cli.corpus.formats import CorpusReader, TextRecipe, read_sentences
 from nplm_cli.corpus.readers import list_files
-from nplm_cli.corpus.split import split_sentences
+from nplm_cli.corpus.split import MIN_DOCUMENTS, split_sentences
 from nplm_cli.corpus.vocabulary import SPECIALS, Cut, cut_vocabulary, save_unknown
 from nplm_cli.errors import ConfigError, InputError
 
 DATA_FOLDER = "data"
+# Units of the split that are pieces of a running text.
+PIECES = ("block", "line")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def prepare(
             **{k: v for k, v in asdict(reader.counts).items() if isinstance(v, int)},
         }
     assert recipe is not None
-    parts_S, unit = _split(stores, sources, config)
+    parts_S, unit = _split(stores, sources, config, on_event)
     counts = shards.count_tokens(stores["train"], parts_S["train"], 0)
     names = list(types)
     by_word = {names[i]: int(counts[i]) for i in np.flatnonzero(counts) if names[i] != SPECIALS[1]}
@@ -135,7 +138,10 @@ def _reading(
 
 
 def _split(
-    stores: dict[str, shards.TokenStore], sources: Sources, config: Config
+    stores: dict[str, shards.TokenStore],
+    sources: Sources,
+    config: Config,
+    on_event: events.OnEvent,
 ) -> tuple[dict[str, np.ndarray], str]:
     """Part number of each sentence of each store; explicit files win over the split."""
     changes: dict[str, float] = {}
@@ -148,6 +154,17 @@ def _split(
         changes["test_share"] = 0.0
     split = config.replace(**changes).split
     parts_S, unit = split_sentences(stores["train"].units, split)
+    if config.training.context == "stream" and split.split_by == "hash" and unit in PIECES:
+        # Lines drawn here and there would be a running text that nobody wrote.
+        parts_S, unit = split_sentences(
+            stores["train"].units, dataclasses.replace(split, split_by="order")
+        )
+        on_event(
+            events.Message(
+                f"--context stream with fewer than {MIN_DOCUMENTS} documents: the last {unit}s in "
+                "file order validate and test, so that each part is one text"
+            )
+        )
     result = {"train": parts_S}
     for name in ("valid", "test"):
         if name in stores:

@@ -40,7 +40,8 @@ class Line(NamedTuple):
 def list_files(inputs: Sequence[str]) -> list[str]:
     """Return the files behind ``inputs``: files as they are, folders recursively, ``-`` as it is.
 
-    A folder's files come sorted by name, then its subfolders; hidden ones are skipped. Raises
+    A folder's files come sorted by name, then its subfolders; hidden ones and run directories
+    are skipped. Raises
     InputError for a missing path, a folder without files and for standard input given twice.
     """
     if sum(name == STDIN for name in inputs) > 1:
@@ -64,7 +65,13 @@ def _files_below(folder: str) -> Iterator[str]:
         raise InputError(f"{error.filename}: {error.strerror}") from error
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            # A run beside its text is no text.
+            if not name.startswith(".")
+            and not os.path.exists(os.path.join(parent, name, "tokenizer.json"))
+        )
         for name in sorted(names):
             path = os.path.join(parent, name)
             if not name.startswith(".") and os.path.isfile(path):

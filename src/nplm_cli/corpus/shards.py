@@ -15,7 +15,13 @@ from typing import Literal
 
 import numpy as np
 
-from nplm_cli.artifacts import atomic_write, check_format, read_json, write_json
+from nplm_cli.artifacts import (
+    atomic_write,
+    check_format,
+    read_json,
+    sha256_of_file,
+    write_json,
+)
 from nplm_cli.config import Context
 from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK, UNK_ID, Vocabulary
@@ -121,7 +127,11 @@ class TokenStore:
                 ids.append(eos)
                 position += len(sentence.tokens) + 1
                 offsets.append(position)
-                text_hash = hashlib.blake2b(" ".join(sentence.tokens).encode(), digest_size=8)
+                text_hash = hashlib.blake2b(
+                    # The same text lands on the same side whatever the tokens or the case.
+                    "".join(sentence.tokens).lower().encode(),
+                    digest_size=8,
+                )
                 units.extend(
                     (
                         sentence.document,
@@ -229,8 +239,9 @@ def write_part(
     chosen = np.flatnonzero(parts_S == number)
     starts = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype("<i8")
     files = store.units[chosen, 3]
-    new_file = np.concatenate([[True], files[1:] != files[:-1]])[: len(chosen)]
-    file_starts = starts[:-1][new_file]
+    # A running text breaks where a file begins and where the split left sentences out.
+    broken = (files[1:] != files[:-1]) | (np.diff(chosen) != 1)
+    file_starts = starts[:-1][np.concatenate([[True], broken])[: len(chosen)]]
     for suffix, values in (("sentences", starts), ("files", file_starts.astype("<i8"))):
         with atomic_write(folder / f"{name}.{suffix}") as file:
             file.write(values.tobytes())
@@ -252,7 +263,9 @@ def ids_dtype(vocabulary_size: int) -> np.dtype:
 def write_index(folder: Path, vocabulary_size: int, parts: dict[str, dict[str, int]]) -> None:
     """Write what is needed to open the parts again."""
     dtype = "uint16" if ids_dtype(vocabulary_size).itemsize == 2 else "uint32"
-    write_json(folder / "index.json", {"format_version": 1, "dtype": dtype, "parts": parts})
+    sums = {name: sha256_of_file(folder / f"{name}.ids") for name in parts}
+    index = {"format_version": 1, "dtype": dtype, "parts": parts, "sha256": sums}
+    write_json(folder / "index.json", index)
 
 
 def open_parts(folder: Path) -> dict[str, Part]:
@@ -265,6 +278,9 @@ def open_parts(folder: Path) -> dict[str, Part]:
     if index.get("dtype") not in ("uint16", "uint32"):
         raise ArtifactError(f"{path}: unknown dtype {index.get('dtype')!r}")
     dtype = np.dtype("<u2" if index["dtype"] == "uint16" else "<u4")
+    sums = index.get("sha256")
+    if not isinstance(sums, dict):
+        raise ArtifactError(f"{path}: no checksums: not an index of this nplm; train anew")
     parts = {}
     for name, counts in index["parts"].items():
         if name not in PARTS:
@@ -276,6 +292,8 @@ def open_parts(folder: Path) -> dict[str, Part]:
         starts = _map(folder / f"{name}.sentences", np.dtype("<i8"))
         if len(ids) != counts["predictions"] or len(starts) != counts["sentences"] + 1:
             raise ArtifactError(f"{folder / name}.ids: not as long as index.json says: damaged")
+        if sums.get(name) != sha256_of_file(folder / f"{name}.ids"):
+            raise ArtifactError(f"{folder / name}.ids: checksum differs: damaged; train anew")
         parts[name] = Part(
             ids, starts, _map(folder / f"{name}.files", np.dtype("<i8")), counts["characters"]
         )

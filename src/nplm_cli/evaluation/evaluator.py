@@ -32,8 +32,7 @@ def evaluate(
     state = None
     done = 0
     for batch, positions in scoring_batches(part, context):
-        if state is None or batch.fresh:
-            state = model.initial_state(len(batch.ids_BT))
+        state = model.carried_state(state, torch.from_numpy(batch.fresh_B).to(device))
         hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(device), state)
         counted = batch.targets_BT >= 0
         nll = prediction_nll(

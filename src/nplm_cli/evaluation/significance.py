@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 RESAMPLES = 1000
-_BLOCK_CELLS = 20_000_000
+_BLOCK_CELLS = 2_000_000
 
 
 def paired_bootstrap_ratio(

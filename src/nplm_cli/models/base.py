@@ -45,6 +45,19 @@ class LanguageModel(nn.Module, ABC):
     def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read ids and return the hidden states that the output layer reads."""
 
+    def carried_state(self, state: State | None, fresh_B: Tensor) -> State:
+        """Return the state that a batch starts from: the initial one in rows that are fresh.
+
+        The batch is the first axis of every tensor of a state.
+        """
+        initial = self.initial_state(len(fresh_B))
+        if state is None or bool(fresh_B.all()):
+            return initial
+        return tuple(
+            torch.where(fresh_B.view(-1, *[1] * (old.ndim - 1)), new, old)
+            for new, old in zip(initial, state, strict=True)
+        )
+
     @property
     def output_weight(self) -> Tensor:
         """The output matrix, of shape (V, D): the word vectors themselves when tied."""

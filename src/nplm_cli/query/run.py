@@ -14,6 +14,23 @@ from nplm_cli.ngram import NgramModel
 from nplm_cli.query import FORWARD
 from nplm_cli.vectors.keyed import KeyedVectors
 
+# What config.json says of each part of the text.
+PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether the parts of config.json that are no settings have the right types."""
+    data, environment = record.get("data"), record.get("environment")
+    if not isinstance(data, dict) or not isinstance(environment, dict):
+        return False
+    types, parts, threads = data.get("unk_types"), data.get("parts"), environment.get("threads")
+    if not isinstance(parts, dict) or not (type(threads) is int and 0 < threads < 10_000):
+        return False
+    return (types is None or (type(types) is int and types > 0)) and all(
+        isinstance(counts, dict) and all(type(counts.get(k)) is int for k in PART_COUNTS)
+        for counts in parts.values()
+    )
+
 
 class Run:
     """Files of a run directory, each read when it is first asked for.
@@ -37,6 +54,8 @@ class Run:
         if not isinstance(record, dict):
             raise ArtifactError(f"{path}: expected an object")
         check_format(path, record.get("format_version"))
+        if not _is_record(record):
+            raise ArtifactError(f"{path}: its data or environment is not what nplm train writes")
         return record
 
     @cached_property

@@ -48,7 +48,8 @@ class NeuralScorer:
         nll_N = np.zeros(part.predictions)
         state = None
         for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
-            if state is None or batch.fresh:
+            # Here rows of a batch are fresh all together: sentences, or the start of a file.
+            if state is None or batch.fresh_B.all():
                 state = self.module.initial_state(self.config, len(batch.ids_BT))
             hidden_BTD, state = self.module.forward(self.weights, self.config, batch.ids_BT, state)
             counted = batch.targets_BT >= 0

@@ -11,15 +11,13 @@ import numpy as np
 
 from nplm_cli.config import Context
 from nplm_cli.corpus.recipe import TextRecipe
+from nplm_cli.corpus.sentences import split_sentences
 from nplm_cli.corpus.shards import Part
-from nplm_cli.corpus.tokenizers import Span
-from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK_ID
+from nplm_cli.corpus.tokenizers import Span, count_chinese, is_unsegmented
+from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK, UNK_ID
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import Scorer
 
-# More Chinese characters than this without a space are taken for raw text.
-RAW_CHINESE = 4
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 _TAGGED = re.compile(r"\S/[A-Za-z]+\S*$")
 
 
@@ -68,37 +66,73 @@ class SentenceReader:
 
     Text for a model of segmented or tagged words is split at spaces (tagged text is recognised);
     if it is Chinese without a space it is segmented with jieba, which ``warnings`` tells, unless
-    ``segmented`` says that it is segmented already.
+    ``segmented`` says that it is segmented already. With ``split`` a text of several sentences
+    becomes as many; without, it is scored as one, and ``warnings`` tells so where the training
+    text was split.
     """
 
     recipe: TextRecipe
     segmented: bool = False
+    split: bool = False
     warnings: list[str] = field(default_factory=list)
+    _told: set[str] = field(default_factory=set)
 
     def spans(self, text: str) -> list[Span]:
         """Tokens of a sentence with their offsets into ``text``."""
         return self._recipe_for(text).tokenize_spans(text)
 
+    def sentences(self, text: str) -> list[tuple[str, list[Span]]]:
+        """Text and tokens of each sentence, offsets into its own text."""
+        spans = self.spans(text)
+        gaps = [i == 0 or spans[i - 1].end < span.start for i, span in enumerate(spans)]
+        tokens = [span.token for span in spans]
+        bounds = list(split_sentences(tokens, gaps)) if self.recipe.sentences == "split" else []
+        if len(bounds) < 2:
+            return [(text, spans)]
+        if not self.split:
+            self._warn(
+                "sentences",
+                f"{text[:24]!r}... holds {len(bounds)} sentences, scored as one; the training "
+                "text was split into sentences (--sentences split does it here)",
+            )
+            return [(text, spans)]
+        pieces = []
+        for start, end in bounds:
+            begin, stop = spans[start].start, spans[end - 1].end
+            own = [Span(s.token, s.start - begin, s.end - begin) for s in spans[start:end]]
+            pieces.append((text[begin:stop], own))
+        return pieces
+
+    def _warn(self, kind: str, text: str) -> None:
+        """Tell each kind of thing once."""
+        if kind not in self._told:
+            self._told.add(kind)
+            self.warnings.append(text)
+
+    def unknown_whole(self, text: str) -> None:
+        """Tell that a short Chinese text without a space is one unknown word."""
+        self._warn(
+            "whole", f"{text!r} is one unknown word: put spaces between words to score several"
+        )
+
     def _recipe_for(self, text: str) -> TextRecipe:
         recipe = self.recipe
-        if recipe.format == "raw" and not self.segmented:
-            return recipe
         words = text.split()
+        if recipe.format == "raw" and not self.segmented:
+            if UNK not in words or recipe.lang == "char":
+                return recipe
+            self._warn(
+                "unk", f"{UNK} stands among the words: read as segmented text, split at spaces"
+            )
         tagged = bool(words) and sum(map(bool, map(_TAGGED.search, words))) >= 0.9 * len(words)
         if recipe.format == "pku" and tagged and not self.segmented:
             return recipe
-        if (
-            not self.segmented
-            and recipe.lang == "zh"
-            and len(words) == 1
-            and len(_HAN.findall(text)) > RAW_CHINESE
-        ):
-            warning = (
+        if not self.segmented and recipe.lang == "zh" and is_unsegmented(text):
+            self._warn(
+                "raw",
                 f"{text[:12]!r}... has no spaces: segmented with jieba, which may cut words "
-                "otherwise than the training text (--segmented forbids it)"
+                "otherwise than the training text (--segmented forbids it)",
             )
-            if not self.warnings:
-                self.warnings.append(warning)
             return dataclasses.replace(recipe, format="raw", lang="zh")
         return dataclasses.replace(recipe, format="segmented")
 
@@ -119,15 +153,19 @@ def score_sentences(
     """
     policy = context or run.config.training.context
     index = run.vocabulary.index
-    spans = [reader.spans(text) for text in texts]
-    ids = [[index.get(span.token, UNK_ID) for span in sentence] for sentence in spans]
+    pieces = [piece for text in texts for piece in reader.sentences(text)]
+    for text, sentence in pieces:
+        lone = len(sentence) == 1 and not reader.segmented
+        if lone and sentence[0].token not in index and count_chinese(text) > 1:
+            reader.unknown_whole(text)
+    ids = [[index.get(span.token, UNK_ID) for span in sentence] for _, sentence in pieces]
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in ids])]).astype(np.int64)
     flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
-    part = Part(flat, starts, np.zeros(min(len(texts), 1), np.int64), 0)
+    part = Part(flat, starts, np.zeros(min(len(pieces), 1), np.int64), 0)
     nll_N = scorer.nll(part, policy) if len(flat) else np.zeros(0)
     limit = scorer.order - 1 if scorer.order is not None else None
     scored = []
-    for text, sentence, row, start in zip(texts, spans, ids, starts[:-1], strict=True):
+    for (text, sentence), row, start in zip(pieces, ids, starts[:-1], strict=True):
         base = 1 + (int(start) if policy == "stream" else 0)
         names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
         tokens = []

@@ -1,9 +1,8 @@
 """Weights and full training states as safetensors files; nothing is pickled."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +27,22 @@ class Progress:
     halvings: int = 0
     interval_nats: float = 0.0
     interval_predictions: int = 0
+    reference_nats: float | None = None
+    first_nats: float | None = None
     finished: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise ValueError unless counts are counts and figures are figures."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "finished":
+                good = value is None or isinstance(value, str)
+            elif field.type in (int, "int"):
+                good = type(value) is int and value >= 0
+            else:
+                good = value is None or type(value) in (int, float)
+            if not good:
+                raise ValueError(f"{field.name} is {value!r}")
 
 
 def save_weights(path: Path, model: LanguageModel) -> None:
@@ -90,6 +103,7 @@ def load_checkpoint(
     file = TensorFile(path, verify=True)
     try:
         progress = Progress(**json.loads(file.metadata["progress"]))
+        progress.check()
     except (KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path}: not a checkpoint of this version of nplm") from error
     own = model.state_dict()
@@ -108,14 +122,28 @@ def load_checkpoint(
                 restored.setdefault(int(index), {})[name] = torch.from_numpy(np.array(file[key]))
         if not trained.issuperset(restored):
             raise ValueError("optimiser state of a parameter that is not trained")
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for number, values in restored.items():
+            for key, tensor in values.items():
+                # Fused optimisers write without looking: a wrong shape would write elsewhere.
+                shape = () if key == "step" else tuple(parameters[number].shape)
+                if tuple(tensor.shape) != shape:
+                    raise ValueError(f"{key} of parameter {number} has another shape")
+        keeps_state = not isinstance(optimizer, torch.optim.SGD)
+        if progress.step and keeps_state and len(restored) < len(trained):
+            raise ValueError("optimiser state is missing")
         packed["state"] = restored
         optimizer.load_state_dict(packed)
-        generator.set_state(torch.from_numpy(np.array(file["generator"])))
+        own_state = generator.get_state()
+        if file.shape("generator") == tuple(own_state.shape):
+            generator.set_state(torch.from_numpy(np.array(file["generator"])))
+        else:  # of another kind of device: go on, if not to the same bytes
+            generator.manual_seed(generator.initial_seed() + progress.step)
         pieces = sorted(
             (key for key in file if key.startswith("state.")),
             key=lambda key: int(key.removeprefix("state.")),
         )
-    except (ValueError, RuntimeError, TypeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise ArtifactError(f"{path}: not a checkpoint of this training: {error}") from error
     device = model.embedding.weight.device
     state = tuple(torch.from_numpy(np.array(file[key])).to(device) for key in pieces)

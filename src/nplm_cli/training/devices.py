@@ -1,13 +1,13 @@
 """Where a training runs and what it will take there."""
 
+import math
 import os
 
 import torch
 
-from nplm_cli.config import Config
-from nplm_cli.corpus.shards import Part
-from nplm_cli.errors import ConfigError
-from nplm_cli.models.base import LanguageModel
+from nplm_cli.errors import ConfigError, TrainingError
+from nplm_cli.query import FORWARD
+from nplm_cli.query.run import Run
 from nplm_cli.training.losses import chunk_rows
 
 # Copies of each parameter that an optimiser keeps besides weight and gradient.
@@ -35,21 +35,27 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def memory_estimate(model: LanguageModel, config: Config, train: Part, device: torch.device) -> str:
-    """One line: parameters, and the bytes that training will hold at least."""
-    parameters = sum(p.numel() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    vocabulary = model.embedding.num_embeddings
-    copies = OPTIMIZER_COPIES[config.training.optimizer]
-    needed = 4 * (parameters + trained * (1 + copies) + 2 * chunk_rows(vocabulary) * vocabulary)
+def memory_estimate(run: Run, device: torch.device) -> str:
+    """One line, before anything is allocated: parameters, and bytes that training will hold."""
+    config, vocabulary = run.config, len(run.vocabulary)
+    shapes = FORWARD[config.model.arch].expected_shapes(config.model, vocabulary)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    parameters = sum(sizes.values())
+    frozen = sizes["embedding.weight"] if config.model.freeze_vectors else 0
+    copies = 1 + OPTIMIZER_COPIES[config.training.optimizer]
+    needed = 4 * (parameters + (parameters - frozen) * copies + chunk_rows(vocabulary) * vocabulary)
+    train = run.record["data"]["parts"]["train"]
     line = (
-        f"{config.model.arch}: {parameters:,} parameters, {train.predictions:,} training tokens "
-        f"({train.sentences:,} sentences), vocabulary {vocabulary:,}; "
+        f"{config.model.arch}: {parameters:,} parameters, {train['predictions']:,} training tokens "
+        f"({train['sentences']:,} sentences), vocabulary {vocabulary:,}; "
         f"about {needed / 2**20:,.0f} MiB for weights, gradients and optimiser on {device}"
     )
     free = _free_memory(device)
     if free is not None and needed > free:
-        line += f"; WARNING: only {free / 2**20:,.0f} MiB are free: lower --max-size or --hidden"
+        raise TrainingError(
+            f"{line}, but only {free / 2**20:,.0f} MiB are free: "
+            "lower --max-size, --dim or --hidden"
+        )
     return line
 
 

@@ -104,6 +104,8 @@ class Trainer:
             self.progress, self.state = load_checkpoint(
                 self.files.checkpoint, self.model, self.optimizer, self.generator
             )
+            if self.progress.best_step == self.progress.step > 0:
+                save_weights(self.files.weights, self.model)
             self.schedule.halvings = self.progress.halvings
             self.started = time.monotonic() - self.progress.seconds
             self._interval_began = (time.monotonic(), self.progress.tokens)
@@ -111,7 +113,13 @@ class Trainer:
 
     def reopen(self) -> None:
         """Let a finished training go on, because its length or patience was changed."""
-        self.progress.finished = "length" if self._done() >= 1 else None
+        if self._done() >= 1:
+            self.progress.finished = "length"
+            if not self.files.weights.exists():
+                self._evaluate(over=True)
+        else:
+            self.progress.finished = None
+            self.progress.evaluations_without_improvement = 0
 
     def fit(self) -> Progress:
         """Train to the end; the best weights are in ``files.weights`` and in the model.
@@ -123,7 +131,6 @@ class Trainer:
             self._save()
         while self.progress.finished is None:
             self._epoch()
-        self._save()
         load_weights(self.files.weights, self.model)
         return self.progress
 
@@ -156,7 +163,8 @@ class Trainer:
     def _step(self, step: list[Batch]) -> None:
         progress, model = self.progress, self.model
         model.train()
-        lr = self.base_lr * self.schedule.factor(self._done())
+        step_share = 1 / self.total_steps if self.total_steps else 0.0
+        lr = self.base_lr * self.schedule.factor(self._done(), step_share)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
@@ -166,7 +174,9 @@ class Trainer:
             nats += self._backward(batch, predictions)
         norm = gradient_norm(model)
         mean = nats / predictions
-        if not math.isfinite(norm) or not mean < DIVERGED_NATS:
+        if progress.first_nats is None and math.isfinite(mean):
+            progress.first_nats = mean
+        if not math.isfinite(norm) or not mean < DIVERGED_NATS + 10 * (progress.first_nats or 0):
             self._diverged(mean, lr, norm)
         if self.config.clip and norm > self.config.clip:
             for parameter in model.parameters():
@@ -195,9 +205,9 @@ class Trainer:
     def _backward(self, batch: Batch, predictions: int) -> float:
         """Add the gradient of the mean loss over a step; returns the batch's nats in all."""
         model = self.model
-        if batch.fresh or self.state is None:
-            self.state = model.initial_state(len(batch.ids_BT))
-        hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(self.device), self.state)
+        fresh_B = torch.from_numpy(batch.fresh_B).to(self.device)
+        state = model.carried_state(self.state, fresh_B)
+        hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(self.device), state)
         self.state = tuple(tensor.detach() for tensor in state)
         counted = batch.targets_BT >= 0
         total = self.loss(
@@ -240,14 +250,17 @@ class Trainer:
             record["valid_oov_share"] = self.valid.oov() / max(self.valid.words, 1)
             if config.stop_on == "valid":
                 watched = record["valid_nats"]
-        before = progress.best_nats
-        if before is None or watched < before:
+        is_best = progress.best_nats is None or watched < progress.best_nats
+        if is_best:
             progress.best_nats, progress.best_step = watched, progress.step
-            save_weights(self.files.weights, self.model)
-        improved = before is None or watched < before - config.tolerance
-        progress.evaluations_without_improvement = (
-            0 if improved else progress.evaluations_without_improvement + 1
-        )
+        # Patience measures from the last improvement that counted, so that a creep is seen.
+        reference = progress.reference_nats
+        improved = reference is None or watched < reference - config.tolerance
+        if improved:
+            progress.reference_nats = watched
+            progress.evaluations_without_improvement = 0
+        else:
+            progress.evaluations_without_improvement += 1
         self.schedule.after_evaluation(improved)
         progress.halvings = self.schedule.halvings
         progress.interval_nats, progress.interval_predictions = 0.0, 0
@@ -259,6 +272,8 @@ class Trainer:
         with open(self.files.metrics, "a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(record) + "\n")
         self._save()
+        if is_best:  # after the checkpoint, from which ``resume`` can repeat this write
+            save_weights(self.files.weights, self.model)
         self.on_event(events.Evaluated(record))
         self._interval_began = (time.monotonic(), progress.tokens)
 

@@ -50,11 +50,14 @@ class Schedule:
         self.warmup = config.warmup
         self.halvings = 0
 
-    def factor(self, done: float) -> float:
-        """Factor at ``done`` in 0..1: a rise from 0 over the warm-up, then the schedule."""
-        if done < self.warmup:
-            return max(done / self.warmup, 1e-3)
-        rest = min(1.0, (done - self.warmup) / (1 - self.warmup))
+    def factor(self, done: float, step_share: float = 0.0) -> float:
+        """Factor at ``done`` in 0..1 of a step that is ``step_share`` of the training.
+
+        A rise over the warm-up, whose last step has the whole rate, then the schedule.
+        """
+        if done + step_share < self.warmup:
+            return max((done + step_share) / self.warmup, 1e-3)
+        rest = min(1.0, max(0.0, done - self.warmup) / (1 - self.warmup))
         match self.kind:
             case "linear":
                 return max(1 - rest, 1e-3)

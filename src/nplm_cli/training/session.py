@@ -18,16 +18,22 @@ from nplm_cli.vectors.pretrained import initial_rows
 
 
 def build_network(
-    run: Run, on_event: events.OnEvent = events.ignore, *, quiet: bool = False
+    run: Run, on_event: events.OnEvent = events.ignore, *, resumed: bool = False
 ) -> LanguageModel:
-    """Build the model of a run with its first weights, on its device."""
+    """Build the model of a run with its first weights, on its device.
+
+    A ``resumed`` model takes its weights from the checkpoint later, if there is one. Raises
+    ConfigError for a device or vector file that does not serve, before anything is trained.
+    """
     config = run.config
     torch.set_num_threads(run.record["environment"]["threads"])
     device = pick_device(config.training.device)
+    on_event(events.Message(memory_estimate(run, device)))
     network = build(config.model, len(run.vocabulary), config.training.dropout)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
-    if config.model.vectors is not None:
-        _load_pretrained(run, network, on_event, quiet=quiet)
+    has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
+    if config.model.vectors is not None and not has_weights:
+        _load_pretrained(run, network, on_event)
     network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
     return network.to(device)
 
@@ -48,14 +54,12 @@ def train_network(
     was changed. Raises TrainingError and Interrupted as ``Trainer.fit`` does.
     """
     config = run.config
-    device = network.embedding.weight.device
     if config.model.init == "zero":
         on_event(
             events.Message(
                 "--init zero: units of a layer get equal gradients and stay equal", warning=True
             )
         )
-    on_event(events.Message(memory_estimate(network, config, parts["train"], device)))
     trainer = Trainer(
         network,
         parts["train"],
@@ -68,15 +72,14 @@ def train_network(
     )
     if resumed:
         trainer.resume()
+        done = "finished" if trainer.progress.finished else "going on"
+        on_event(events.Message(f"{done} at step {trainer.progress.step:,}"))
         if reopened:
             trainer.reopen()
     return trainer.fit()
 
 
-def _load_pretrained(
-    run: Run, network: LanguageModel, on_event: events.OnEvent, quiet: bool
-) -> None:
-
+def _load_pretrained(run: Run, network: LanguageModel, on_event: events.OnEvent) -> None:
     path = run.config.model.vectors
     assert path is not None
     rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
@@ -87,12 +90,11 @@ def _load_pretrained(
         )
     with torch.no_grad():
         network.embedding.weight[torch.from_numpy(np.asarray(rows))] = torch.from_numpy(vectors)
-    if not quiet:
-        counts = run.vocabulary.counts
-        share = counts[rows].sum() / max(counts[2:].sum(), 1)
-        on_event(
-            events.Message(
-                f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
-                f"({share:.1%} of the known training tokens); the others start at random"
-            )
+    counts = run.vocabulary.counts
+    share = counts[rows].sum() / max(counts[2:].sum(), 1)
+    on_event(
+        events.Message(
+            f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
+            f"({share:.1%} of the known training tokens); the others start at random"
         )
+    )

@@ -59,9 +59,9 @@ class KeyedVectors:
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
-        self._index = {word: row for row, word in enumerate(words)}
-        if len(self._index) != len(words):
-            twice = next(word for row, word in enumerate(words) if self._index[word] != row)
+        self.index = {word: row for row, word in enumerate(words)}
+        if len(self.index) != len(words):
+            twice = next(word for row, word in enumerate(words) if self.index[word] != row)
             raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
         self._norms: dict[Metric, np.ndarray] = {}
 
@@ -69,7 +69,7 @@ class KeyedVectors:
         return len(self.words)
 
     def __contains__(self, word: object) -> bool:
-        return word in self._index
+        return word in self.index
 
     def __getitem__(self, word: str | int) -> np.ndarray:
         """The vector (d) of a word or row. Raises UnknownWordError."""
@@ -83,13 +83,13 @@ class KeyedVectors:
 
     def index_of(self, word: str) -> int | None:
         """Row of ``word``, or None when it has no vector."""
-        return self._index.get(word)
+        return self.index.get(word)
 
     def _row(self, query: str | int) -> int:
         if isinstance(query, str):
-            row = self._index.get(query)
+            row = self.index.get(query)
             if row is None:
-                raise UnknownWordError(explain_unknown(query, self._index).describe())
+                raise UnknownWordError(explain_unknown(query, self.index).describe())
             return row
         if not 0 <= query < len(self.words):
             raise UnknownWordError(f"no row {query}: rows go from 0 to {len(self.words) - 1}")

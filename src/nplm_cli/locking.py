@@ -27,6 +27,8 @@ def exclusive(folder: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
+                raise BlockingIOError  # its holder removed it between open and lock
         except ImportError:
             pass
         except OSError as error:

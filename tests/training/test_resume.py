@@ -305,6 +305,9 @@ CHANGES = {
             ("tokens", {}),
             ("best_nats", "low"),
             ("seconds", "long"),
+            ("seconds", None),
+            ("seconds", -5.0),
+            ("interval_nats", None),
             ("reference_nats", [1.0]),
             ("finished", 1),
         ]

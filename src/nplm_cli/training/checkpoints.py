@@ -1,6 +1,7 @@
 """Weights and full training states as safetensors files; nothing is pickled."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -36,11 +37,13 @@ class Progress:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "finished":
-                good = value is None or isinstance(value, str)
+                good = value in (None, "length", "budget", "converged")
             elif field.type in (int, "int"):
                 good = type(value) is int and value >= 0
             else:
-                good = value is None or type(value) in (int, float)
+                good = (value is None and field.default is None) or (
+                    type(value) in (int, float) and math.isfinite(value) and value >= 0
+                )
             if not good:
                 raise ValueError(f"{field.name} is {value!r}")
 

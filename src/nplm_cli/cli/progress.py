@@ -3,12 +3,11 @@
 import sys
 import time
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from nplm_cli import events
 from nplm_cli.cli import output
 
-ProgressStyle = Literal["auto", "bar", "plain", "none"]
 # Seconds between plain lines about work that goes on.
 PLAIN_INTERVAL = 30.0
 

@@ -105,10 +105,6 @@ class LanguageModel(nn.Module, ABC):
         """What L2 counts as a weight: every trained matrix, word vectors included; no bias."""
         return [p for p in self.parameters() if p.ndim >= 2 and p.requires_grad]
 
-    def layer_count(self) -> int:
-        """Layers as the lectures count them: hidden layers and output, the input not counted."""
-        return self.config.layers + 1
-
 
 class OutputLayer(nn.Module):
     """Parameters of the output layer; ``weight`` is None when tied to the word vectors."""

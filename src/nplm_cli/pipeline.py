@@ -262,8 +262,8 @@ def _fit(
     reopened: bool = False,
 ) -> dict[str, Any]:
     """Train (or go on), then write and return the report."""
-    (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     parts = open_parts(run.folder / DATA_FOLDER)
+    (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     config = run.config
     context = config.training.context
     nll: Callable[[Part], np.ndarray]

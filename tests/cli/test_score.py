@@ -279,3 +279,11 @@ def test_lines_of_several_sentences(nplm, english):
 def test_a_file_name_is_no_sentence(nplm, ffn, tmp_path):
     (tmp_path / "t.txt").write_text("a b\n")
     assert "--file" in nplm("score", ffn, tmp_path / "t.txt", "-q").ok().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--per-token",), ("--no-eos",), ("--context", "stream"), ("--format", "kenlm")],
+)
+def test_given_refuses_what_it_would_ignore(nplm, ffn, option):
+    nplm("score", ffn, "--given", "今天", "--word", "我", *option).refused("--given")

@@ -88,6 +88,11 @@ def score_cli(
         raise ConfigError("--given and --word go together")
     if given is not None and (sentences or file):
         raise ConfigError("--given and --word stand alone: no sentences and no --file beside them")
+    if given is not None and (per_token or not eos or context or layout in ("kenlm", "srilm")):
+        raise ConfigError(
+            "--given and --word score one word after a sentence's beginning: leave out "
+            "--per-token, --no-eos, --context and --format kenlm or srilm"
+        )
     if sentences and "-" in sentences and len(sentences) > 1:
         raise ConfigError("'-' stands alone: either sentences or standard input")
     scorer = open_scorer(opened)
@@ -202,6 +207,8 @@ def _score_words(
     run: Any, scorer: Any, reader: Any, given: str, words: list[str], base: str, layout: str
 ) -> None:
     history = run.vocabulary.encode(span.token for span in reader.spans(given))
+    for text in reader.warnings:
+        output.warn(text)
     log_p_V = scorer.next_log_probs(history)
     rows = []
     for word in words:

@@ -8,8 +8,8 @@ are run in order from the top of the repository, everything else in the block is
     rank  word ...
     ```
 
-The tour asks the models of ``make demo``, which is run first: an older model's figures would pass for
-this one's.
+The tour asks the models of ``make demo``, which is run first: the figures of an older model would
+pass for this one's.
 
     python docs/make_readme.py            rewrite README.md and README.zh-CN.md
     python docs/make_readme.py --check    fail where a command fails or prints other columns

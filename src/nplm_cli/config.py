@@ -7,111 +7,16 @@ known name.
 """
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self
 
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.errors import ConfigError, did_you_mean
+from nplm_cli.settings import Section, option
 
 # Does each sentence stand on its own, or does the context run on over </s>?
 Context = Literal["sentence", "stream"]
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    no: str | None = None,
-    metavar: str | None = None,
-) -> Any:
-    """Describe a setting: default, help text and bounds.
-
-    ``low``/``high`` are inclusive bounds, ``above``/``below`` exclusive ones, ``no`` is the name
-    of the flag that switches a boolean off (``--no-NAME`` unless given).
-    """
-    metadata = {
-        "help": help,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "no": no,
-        "metavar": metavar,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-class Section:
-    """What all stage configurations share: checks when built, JSON both ways."""
-
-    def __post_init__(self) -> None:
-        """Check each field against its type and bounds; raises ConfigError naming the option."""
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            _check(field, hints[field.name], getattr(self, field.name))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as a JSON object."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_json(cls, values: object, where: str) -> Self:
-        """Build from a JSON object; missing keys take the default, unknown keys are refused."""
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"{where}: expected an object with settings, found {values!r:.40}")
-        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        for key in values:
-            if key not in known:
-                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
-        try:
-            return cls(**values)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from error
-
-
-def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
-    name = "--" + field.name.replace("_", "-")
-    if value is None and type(None) in get_args(hint):
-        return
-    accepted = [t for t in get_args(hint) if t is not type(None)] if _is_union(hint) else [hint]
-    for kind in accepted:
-        if get_origin(kind) is Literal:
-            if value in get_args(kind):
-                break
-        elif (kind is float and type(value) in (int, float)) or type(value) is kind:
-            break
-    else:
-        choices = [c for t in accepted if get_origin(t) is Literal for c in get_args(t)]
-        expected = (
-            "one of " + ", ".join(map(str, choices))
-            if choices
-            else " or ".join(t.__name__ for t in accepted)
-        )
-        hint_text = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
-        raise ConfigError(f"{name} {value!r}: expected {expected}{hint_text}")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    bounds = field.metadata
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ConfigError(f"{name} {value}: expected a finite number")
-    for key, broken, words in (
-        ("low", lambda b: value < b, "at least"),
-        ("high", lambda b: value > b, "at most"),
-        ("above", lambda b: value <= b, "more than"),
-        ("below", lambda b: value >= b, "less than"),
-    ):
-        bound = bounds.get(key)
-        if bound is not None and broken(bound):
-            raise ConfigError(f"{name} {value}: expected {words} {bound}")
-
-
-def _is_union(hint: Any) -> bool:
-    return get_origin(hint) in (Union, types.UnionType)
 
 
 @dataclass(frozen=True)
@@ -195,23 +100,83 @@ DEFAULT_MAX_SIZE = 20_000
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
-    """The shape of a model and its first weights."""
+    """The shape of a model and its first weights.
 
-    arch: Literal["ffn", "ngram"] = option(
-        "ffn", "Feedforward window model, or an n-gram count model."
+    Settings that are None take the default of the architecture in ``resolved``.
+    """
+
+    arch: Literal["ffn", "rnn", "gru", "lstm", "attention", "transformer", "ngram"] = option(
+        "ffn",
+        "Architecture: feedforward window model, recurrent (simple, GRU, LSTM), self-attention, "
+        "Transformer, or n-gram counts.",
     )
-    order: int = option(5, "Order n: a prediction sees n-1 words.", low=1, high=512)
+    order: int = option(5, "Of ffn and ngram: order n sees n-1 words.", low=1, high=512)
     combine: Literal["concat", "sum", "mean"] = option(
-        "concat", "How the vectors of the context words become one."
+        "concat", "Of ffn: how the vectors of the context words become one."
+    )
+    far: int = option(
+        0,
+        "Of ffn: so many words before the window are seen, too, through --kernels and --averages.",
+        low=0,
+        high=8192,
+    )
+    kernels: int = option(
+        0,
+        "Of ffn --far: learned position kernels, each a weighted sum of the far words.",
+        low=0,
+        high=64,
+    )
+    averages: int = option(
+        0,
+        "Of ffn --far: decaying averages of the far words, weighted by learned importance.",
+        low=0,
+        high=64,
     )
     dim: int = option(128, "Dimension of the word vectors.", low=1, high=65_536)
-    hidden: int = option(256, "Units of a hidden layer.", low=1, high=65_536)
-    layers: int = option(1, "Number of hidden layers (0: log-bilinear).", low=0, high=64)
-    activation: Literal["tanh", "relu", "sigmoid", "gelu"] = option(
-        "tanh", "Activation of the hidden layers."
+    hidden: int = option(
+        256,
+        "Units of a hidden layer (recurrent: of the state; transformer: of the feedforward block).",
+        low=1,
+        high=65_536,
     )
-    tie: bool = option(
-        False, "Output layer shares the word vectors (through a projection if sizes differ)."
+    layers: int = option(
+        1, "Number of hidden layers or blocks (of ffn 0: log-bilinear).", low=0, high=64
+    )
+    activation: Literal["tanh", "relu", "sigmoid", "gelu"] | None = option(
+        None, "Activation of ffn and rnn (tanh unless given) and of the transformer (gelu)."
+    )
+    residual: bool = option(False, "Of ffn: add the input of each hidden layer to its output.")
+    gate: bool = option(False, "Of ffn: a sigmoid gate on each hidden layer.")
+    norm: Literal["none", "pre", "post"] | None = option(
+        None,
+        "Layer norm of ffn (none unless given) and transformer (pre): before or after a layer.",
+    )
+    norm_eps: float = option(1e-5, "Added to the variance in layer norm.", low=0)
+    peephole: Literal["none", "diagonal", "full"] = option(
+        "none", "Of lstm: gates see the cell (Gers & Schmidhuber 2000), each unit its own or all."
+    )
+    heads: int | None = option(
+        None,
+        "Attention heads (attention 1, transformer 4, 2 or 1 unless given); divide --dim.",
+        low=1,
+        high=256,
+    )
+    positions: Literal["learned", "sinusoidal", "none"] | None = option(
+        None, "Positions (attention sinusoidal, transformer learned unless given)."
+    )
+    window: int = option(
+        128, "Of attention and transformer: words that a prediction sees.", low=1, high=65_536
+    )
+    stride: int | None = option(
+        None,
+        "Of attention and transformer: when the window is full it moves on by so many words "
+        "(half a window unless given; in training always a whole one).",
+        low=1,
+    )
+    tie: bool | None = option(
+        None,
+        "Output layer shares the word vectors, through a projection if sizes differ "
+        "(attention tied, the others not, unless given).",
     )
     output_bias: bool = option(True, "A bias for each word in the output layer.")
     hidden_bias: bool = option(True, "Biases in the hidden layers.")
@@ -234,11 +199,56 @@ class ModelConfig(Section):
     def __post_init__(self) -> None:
         """Also check what depends on two settings."""
         super().__post_init__()
-        if self.arch != "ngram" and self.order < 2:
+        if self.arch == "ffn" and self.order < 2:
             raise ConfigError(
                 f"--order {self.order} sees no word: expected at least 2 "
                 "(or --arch ngram for a unigram model)"
             )
+        if self.arch not in ("ffn", "ngram") and self.layers < 1:
+            raise ConfigError(f"--layers {self.layers}: --arch {self.arch} has at least one")
+        if self.far and not (self.kernels or self.averages):
+            raise ConfigError(f"--far {self.far} needs --kernels or --averages to see the words")
+        if self.heads is not None and self.dim % self.heads:
+            raise ConfigError(
+                f"--heads {self.heads} does not divide --dim {self.dim}: expected a divisor"
+            )
+        if self.stride is not None and self.stride > self.window:
+            raise ConfigError(f"--stride {self.stride}: expected at most --window ({self.window})")
+
+    @property
+    def neural(self) -> bool:
+        """Whether a network is trained."""
+        return ARCHITECTURES[self.arch].neural
+
+    @property
+    def context(self) -> int | None:
+        """How many previous tokens a prediction can see; None when unbounded."""
+        return ARCHITECTURES[self.arch].context(self)
+
+    def defaults(self) -> dict[str, Any]:
+        """Values that the architecture gives to settings which are None."""
+        return {
+            name: default(self) if callable(default) else default
+            for name, default in ARCHITECTURES[self.arch].defaults.items()
+        }
+
+    def resolved(self) -> Self:
+        """Fill in what is None by the architecture's defaults."""
+        open_ones = {k: v for k, v in self.defaults().items() if getattr(self, k) is None}
+        return dataclasses.replace(self, **open_ones) if open_ones else self
+
+
+@dataclass(frozen=True)
+class DropoutRates:
+    """Shares that are set to 0 in training, each at its place (models/regularisation.py)."""
+
+    input: float = 0.0
+    hidden: float = 0.0
+    output: float = 0.0
+    embedding: float = 0.0
+    word: float = 0.0
+    weight: float = 0.0
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -266,7 +276,53 @@ class TrainingConfig(Section):
         low=0,
     )
     dropout: float = option(
-        0.0, "Share of the word vectors and of each hidden layer set to 0.", low=0, below=1
+        0.0,
+        "Share set to 0 of the word vectors, of each hidden layer and of what the output layer "
+        "reads, unless the next three say otherwise.",
+        low=0,
+        below=1,
+    )
+    dropout_input: float | None = option(None, "Dropout on the word vectors.", low=0, below=1)
+    dropout_hidden: float | None = option(
+        None, "Dropout between hidden layers or blocks.", low=0, below=1
+    )
+    dropout_output: float | None = option(
+        None, "Dropout on what the output layer reads.", low=0, below=1
+    )
+    dropout_embedding: float = option(
+        0.0,
+        "Share of word types whose vector is 0 for a step (Gal & Ghahramani 2016).",
+        low=0,
+        below=1,
+    )
+    word_dropout: float = option(
+        0.0, "Share of words read as <unk> (Bowman et al. 2016).", low=0, below=1
+    )
+    weight_drop: float = option(
+        0.0,
+        "Of rnn, gru, lstm: share of recurrent weights set to 0 for a step (Merity et al. 2018).",
+        low=0,
+        below=1,
+    )
+    locked_dropout: bool = option(
+        False, "One dropout mask for all positions of a row instead of one each."
+    )
+    ar: float = option(
+        0.0, "Activation regularisation: weight of the mean square of the states.", low=0
+    )
+    tar: float = option(
+        0.0,
+        "Temporal activation regularisation: weight of the mean square of their changes.",
+        low=0,
+    )
+    average: Literal["none", "ema", "tail"] = option(
+        "none",
+        "Evaluate and keep averaged weights: exponentially decaying, or the mean since "
+        "--average-from.",
+    )
+    average_decay: float = option(0.999, "Of --average ema: decay a step.", above=0, below=1)
+    average_from: float = option(
+        0.5, "Of --average tail: share of the training after which it begins.", low=0, below=1
     )
     batch: int = option(
         32,
@@ -321,6 +377,23 @@ class TrainingConfig(Section):
             raise ConfigError(f"{given}: choose one length for the training")
         if self.budget is not None:
             budget_seconds(self.budget)
+
+    @property
+    def dropout_rates(self) -> DropoutRates:
+        """What the model drops, and where."""
+
+        def rate(own: float | None) -> float:
+            return self.dropout if own is None else own
+
+        return DropoutRates(
+            input=rate(self.dropout_input),
+            hidden=rate(self.dropout_hidden),
+            output=rate(self.dropout_output),
+            embedding=self.dropout_embedding,
+            word=self.word_dropout,
+            weight=self.weight_drop,
+            locked=self.locked_dropout,
+        )
 
 
 DEFAULT_EPOCHS = 10

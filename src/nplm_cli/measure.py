@@ -16,12 +16,12 @@ from nplm_cli.query.scorer import open_scorer, score_baselines
 
 def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> dict[str, Any]:
     """Return the ledger of nats that some scorer gave, with the run's baselines."""
-    model = run.config.model
+    reach = run.config.model.context
     return ledger(
         part,
         nll_N,
         context=context,
-        order=model.order,
+        order=None if reach is None else reach + 1,
         unknown=run.unknown_types,
         baselines=score_baselines(run, part, context),
     )
@@ -52,7 +52,7 @@ def evaluate_text(
     )
     part = encode_sentences(reader, run.vocabulary)
     policy = context or run.config.training.context
-    if run.config.model.arch == "ngram":
+    if not run.config.model.neural:
         nll_N = open_scorer(run).nll(part, policy)
     else:
         nll_N = _torch_nll(run, part, policy, device, on_event)

@@ -4,6 +4,7 @@ A run is prepared in a folder beside its final place and moved there when it is 
 be resumed, so that an input error leaves nothing behind.
 """
 
+import dataclasses
 import os
 import platform
 import shutil
@@ -93,7 +94,7 @@ def _prepare_run(
         write_json(staging / "config.json", record)
         # A wrong device or vector file shows here, before an old run gives way.
         network = None
-        if config.model.arch != "ngram":
+        if config.model.neural:
             from nplm_cli.training.session import build_network
 
             network = build_network(Run(staging), on_event)
@@ -134,7 +135,7 @@ def resume(
         kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
         run.config = run.config.replace(**(changes or {}))
         network = None
-        if run.config.model.arch != "ngram":
+        if run.config.model.neural:
             from nplm_cli.training.session import build_network
 
             network = build_network(run, on_event, resumed=True)
@@ -161,6 +162,7 @@ def _check_target(folder: Path, force: bool) -> None:
 def _resolved(config: Config) -> Config:
     """Fill in what depends on other settings, so that config.json says what was done."""
     training = config.training
+    config = dataclasses.replace(config, model=config.model.resolved())
     changes: dict[str, Any] = {}
     if training.lr is None:
         changes["lr"] = DEFAULT_LR[training.optimizer]
@@ -180,7 +182,7 @@ def _environment(config: Config) -> dict[str, Any]:
         "numpy": np.__version__,
         "threads": config.training.threads or available_cores(),
     }
-    if config.model.arch != "ngram":
+    if config.model.neural:
         from importlib.metadata import version
 
         record["torch"] = version("torch")
@@ -267,7 +269,7 @@ def _fit(
     config = run.config
     context = config.training.context
     nll: Callable[[Part], np.ndarray]
-    if config.model.arch == "ngram":
+    if not config.model.neural:
         model = _train_ngram(
             parts["train"],
             config,

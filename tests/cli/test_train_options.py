@@ -90,6 +90,11 @@ def k_matters(a: Trained, b: Trained) -> None:
     assert ppl[0] != ppl[1]
 
 
+def valid_ppl(a: Trained, b: Trained) -> None:
+    ppl = [t.file("report.json")["valid"]["ppl"] for t in (a, b)]
+    assert ppl[0] != ppl[1]
+
+
 def reports_valid(a: Trained, b: Trained) -> None:
     assert (
         b.file("report.json")["valid"]["sentences"]
@@ -125,6 +130,8 @@ def is_quiet(a: Trained, b: Trained) -> None:
 # Name: options that give it a meaning (TEXT names another text), the option itself, what changes.
 Row = tuple[tuple[str, ...], tuple[str, ...], Any]
 NGRAM = ("--arch", "ngram")
+LSTM = ("--arch", "lstm")
+ATTENTION = ("--arch", "attention")
 SGD = ("--optimizer", "sgd", "--lr", "1")
 FAR = ("--valid", "FAR", *SGD, "--eval-every", "2", "--schedule", "constant", "--patience", "0")
 TABLE: dict[str, Row] = {
@@ -146,10 +153,22 @@ TABLE: dict[str, Row] = {
     "arch": ((), NGRAM, weights),
     "order": ((), ("--order", "4"), weights),
     "combine": ((), ("--combine", "mean"), weights),
+    "far": (("--far", "3", "--kernels", "1"), ("--far", "4"), weights),
+    "kernels": (("--far", "3", "--averages", "1"), ("--kernels", "1"), weights),
+    "averages": (("--far", "3", "--kernels", "1"), ("--averages", "1"), weights),
     "dim": ((), ("--dim", "5"), weights),
     "hidden": ((), ("--hidden", "7"), weights),
     "layers": ((), ("--layers", "2"), weights),
     "activation": ((), ("--activation", "relu"), weights),
+    "residual": (("--layers", "2"), ("--residual",), weights),
+    "gate": ((), ("--gate",), weights),
+    "norm": ((), ("--norm", "pre"), weights),
+    "norm_eps": (("--norm", "post"), ("--norm-eps", "0.5"), weights),
+    "peephole": (LSTM, ("--peephole", "diagonal"), weights),
+    "heads": (ATTENTION, ("--heads", "2"), weights),
+    "positions": (ATTENTION, ("--positions", "learned"), weights),
+    "window": ((*ATTENTION, "--window", "6"), ("--window", "4"), weights),
+    "stride": ((*ATTENTION, "--window", "4"), ("--stride", "1"), valid_ppl),
     "tie": ((), ("--tie",), weights),
     "output_bias": ((), ("--no-output-bias",), weights),
     "hidden_bias": ((), ("--no-hidden-bias",), weights),
@@ -165,6 +184,18 @@ TABLE: dict[str, Row] = {
     "momentum": (("--optimizer", "momentum"), ("--momentum", "0.5"), weights),
     "l2": ((), ("--l2", "0.1"), weights),
     "dropout": ((), ("--dropout", "0.2"), weights),
+    "dropout_input": ((), ("--dropout-input", "0.2"), weights),
+    "dropout_hidden": (("--layers", "2"), ("--dropout-hidden", "0.2"), weights),
+    "dropout_output": ((), ("--dropout-output", "0.2"), weights),
+    "dropout_embedding": ((), ("--dropout-embedding", "0.2"), weights),
+    "word_dropout": ((), ("--word-dropout", "0.2"), weights),
+    "locked_dropout": (("--dropout", "0.2"), ("--locked-dropout",), weights),
+    "weight_drop": (LSTM, ("--weight-drop", "0.2"), weights),
+    "ar": ((), ("--ar", "2"), weights),
+    "tar": ((), ("--tar", "2"), weights),
+    "average": ((), ("--average", "ema"), weights),
+    "average_decay": (("--average", "ema"), ("--average-decay", "0.5"), weights),
+    "average_from": (("--average", "tail"), ("--average-from", "0.8"), weights),
     "batch": ((), ("--batch", "8"), weights),
     "bptt": (("--context", "stream", "--batch", "4"), ("--bptt", "5"), weights),
     "clip": (SGD, ("--clip", "0.01"), weights),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nplm_cli.artifacts import TensorFile
-from nplm_cli.config import ModelConfig
+from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.evaluation import evaluator
 from nplm_cli.evaluation.evaluator import evaluate
@@ -29,7 +29,7 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS)
 def model(request):
-    made = build(CONFIGS[request.param], V, dropout=0.5)
+    made = build(CONFIGS[request.param], V, DropoutRates(input=0.5, output=0.5))
     made.init_weights(torch.Generator().manual_seed(2))
     with torch.no_grad():
         for parameter in made.parameters():
@@ -132,7 +132,8 @@ def test_order_of_the_sentences_changes_nothing(model, scorer, make_part):
 def test_dropout_is_off_and_the_mode_is_given_back(model, random_part):
     part = random_part(5, V)
     model.train()
-    generator = model.dropout.generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
+    model.use_generator(generator)
     state = generator.get_state()
     first = evaluate(model, part, "sentence")
     assert np.array_equal(first, evaluate(model, part, "sentence"))

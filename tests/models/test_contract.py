@@ -12,15 +12,17 @@ import pytest
 import safetensors.numpy
 import torch
 
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.artifacts import TensorFile
-from nplm_cli.config import ModelConfig, TrainingConfig
+from nplm_cli.config import DropoutRates, ModelConfig, TrainingConfig
 from nplm_cli.corpus.batches import sentence_batch
 from nplm_cli.errors import ArtifactError
 from nplm_cli.evaluation.evaluator import evaluate
-from nplm_cli.models import ARCHITECTURES, build
+from nplm_cli.models import MODELS, build
+from nplm_cli.models.output import prediction_nll
 from nplm_cli.query.scorer import FORWARD, NeuralScorer
 from nplm_cli.training.checkpoints import load_weights, save_weights
-from nplm_cli.training.losses import OutputLoss, prediction_nll
+from nplm_cli.training.losses import OutputLoss
 from nplm_cli.training.optimizers import build_optimizer
 
 V = 13
@@ -46,7 +48,8 @@ SMALL = {"order": 4, "dim": 6, "hidden": 8}
 
 @pytest.fixture(params=SETTINGS, ids=str)
 def config(request) -> ModelConfig:
-    return ModelConfig(**{"arch": request.param.split("-")[0], **SMALL, **SETTINGS[request.param]})
+    settings = {"arch": request.param.split("-")[0], **SMALL, **SETTINGS[request.param]}
+    return ModelConfig(**settings).resolved()
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def model(config):
     return made(config)
 
 
-def made(config, vocabulary=V, seed=3, dropout=0.0):
-    model = build(config, vocabulary, dropout)
+def made(config, vocabulary=V, seed=3, rates=None):
+    model = build(config, vocabulary, rates)
     generator = torch.Generator().manual_seed(seed)
     model.init_weights(generator)
     with torch.no_grad():  # biases too, so that nothing is tested at 0
@@ -74,7 +77,8 @@ def hidden_of(model, ids_BT):
 
 
 def test_every_neural_architecture_is_in_the_list_and_has_a_numpy_twin():
-    assert {name.split("-")[0] for name in SETTINGS} == set(ARCHITECTURES) == set(FORWARD)
+    neural = {name for name, architecture in ARCHITECTURES.items() if architecture.neural}
+    assert {name.split("-")[0] for name in SETTINGS} == neural == set(MODELS) == set(FORWARD)
 
 
 def test_shapes_and_dtypes(model):
@@ -399,14 +403,14 @@ def test_zero_init_keeps_hidden_units_equal(config, make_part):
 
 
 def test_dropout_acts_in_training_only_and_by_its_own_generator(config):
-    model = made(config, dropout=0.5)
+    model = made(config, rates=DropoutRates(input=0.5, hidden=0.5, output=0.5))
     ids = ids_of(4, 6)
     calm = hidden_of(model, ids)
     assert torch.equal(calm, hidden_of(made(config), ids))
     model.train()
     draws = []
     for seed in (1, 1, 2):
-        model.dropout.generator = torch.Generator().manual_seed(seed)
+        model.use_generator(torch.Generator().manual_seed(seed))
         draws.append(hidden_of(model, ids))
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])

@@ -25,7 +25,7 @@ class Training:
         self.train, self.valid, self.config, self.model = train, valid, config, model
 
     def trainer(self, **arguments) -> Trainer:
-        network = build(self.model, V, self.config.dropout)
+        network = build(self.model, V, self.config.dropout_rates)
         network.init_weights(torch.Generator().manual_seed(self.config.seed))
         network.embedding.weight.requires_grad_(not self.model.freeze_vectors)
         return Trainer(network, self.train, self.valid, self.config, self.files, **arguments)

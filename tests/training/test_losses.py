@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from nplm_cli.training import losses
-from nplm_cli.training.losses import OutputLoss, chunk_rows, prediction_nll
+from nplm_cli.models import output
+from nplm_cli.models.output import chunk_rows, prediction_nll
+from nplm_cli.training.losses import OutputLoss
 
 V, D = 50, 7
 
@@ -13,7 +14,7 @@ V, D = 50, 7
 @pytest.fixture(params=["one chunk", "chunks of 16"])
 def chunks(request, monkeypatch):
     if request.param != "one chunk":
-        monkeypatch.setattr(losses, "CHUNK_LOGITS", 16 * V + V // 2)
+        monkeypatch.setattr(output, "CHUNK_LOGITS", 16 * V + V // 2)
         assert chunk_rows(V) == 16
 
 
@@ -172,5 +173,5 @@ def test_prediction_nll(n, bias):
 
 def test_the_memory_of_a_chunk_is_bounded():
     for vocabulary in (10, 1000, 100_000, 250_000):
-        assert chunk_rows(vocabulary) * vocabulary <= max(losses.CHUNK_LOGITS, 16 * vocabulary)
+        assert chunk_rows(vocabulary) * vocabulary <= max(output.CHUNK_LOGITS, 16 * vocabulary)
         assert chunk_rows(vocabulary) >= 16

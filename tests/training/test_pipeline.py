@@ -68,7 +68,7 @@ def test_a_run_directory(train):
     assert record["settings"]["training"]["lr"] == 0.002  # what was left open is filled in
     assert record["argv"] == ["nplm", "train"]
     assert record["environment"]["threads"] == 1
-    assert Config.from_json(record["settings"], "x").model == SMALL.model
+    assert Config.from_json(record["settings"], "x").model == SMALL.model.resolved()
     summary = report["training"]
     weights = TensorFile(folder / "model.safetensors")
     assert summary["parameters"] == sum(weights[name].size for name in weights)

@@ -395,7 +395,7 @@ config = TrainingConfig(context=context, batch=8, bptt=4, epochs=10, dropout=0.3
 
 def trainer(name, on_event=events.ignore):
     (folder / name).mkdir(exist_ok=True)
-    network = build(ModelConfig(order=3, dim=4, hidden=5), 12, config.dropout)
+    network = build(ModelConfig(order=3, dim=4, hidden=5), 12, config.dropout_rates)
     network.init_weights(torch.Generator().manual_seed(1))
     made = Trainer(network, train, valid, config, RunFiles(folder / name), on_event=on_event)
     made.resume()

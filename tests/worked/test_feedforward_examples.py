@@ -17,8 +17,9 @@ import torch
 from nplm_cli.artifacts import TensorFile, write_tensors
 from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models import build
+from nplm_cli.models.output import prediction_nll
 from nplm_cli.query.scorer import NeuralScorer
-from nplm_cli.training.losses import OutputLoss, prediction_nll
+from nplm_cli.training.losses import OutputLoss
 from nplm_cli.training.optimizers import build_optimizer
 
 TABLE = [[0.2, 0.1], [0.1, 0.3], [0.4, 0.2], [0.5, 0.4], [0.3, 0.2]]

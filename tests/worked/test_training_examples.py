@@ -12,7 +12,7 @@ import torch
 
 from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models import build
-from nplm_cli.models.base import Dropout
+from nplm_cli.models.regularisation import Dropout
 from nplm_cli.training.optimizers import Schedule, build_optimizer
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from nplm_cli.config import SECTIONS, Config, ModelConfig, Section, TrainingConfig
+from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
+from nplm_cli.config import SECTIONS, Config, ModelConfig, TrainingConfig
+from nplm_cli.settings import Section
 
 PANELS = {
     "corpus": "Text",
@@ -88,22 +90,27 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
 
 def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
     """Options that the user gave and that do nothing beside the others."""
-    model, training = config.model, config.training
-    neural = model.arch != "ngram"
-    works = {
-        "smoothing": not neural,
-        "k": not neural and model.smoothing == "addk",
-        "momentum": neural and training.optimizer == "momentum",
-        "bptt": neural and training.context == "stream",
-        "hidden": neural and model.layers > 0,
-        "activation": neural and model.layers > 0,
-        "hidden_bias": neural and model.layers > 0,
+    model, training = config.model.resolved(), config.training
+    own = ARCHITECTURES[model.arch].settings
+    hidden_layers = model.layers > 0
+    works = {name: name in own for name in SPECIAL_SETTINGS}
+    works |= {
+        "k": model.smoothing == "addk" and "k" in own,
+        "momentum": model.neural and training.optimizer == "momentum",
+        "bptt": model.neural and training.context == "stream",
+        "average_decay": model.neural and training.average == "ema",
+        "average_from": model.neural and training.average == "tail",
+        "kernels": model.far > 0 and "kernels" in own,
+        "averages": model.far > 0 and "averages" in own,
+        "norm_eps": model.norm != "none" and "norm_eps" in own,
         "valid_share": config.split.split_by != "none",
         "test_share": config.split.split_by != "none",
     }
-    shared = {"arch", "order", "context", "baseline_order"}
+    for name in ("hidden", "activation", "hidden_bias", "residual", "gate", "norm"):
+        works[name] = works[name] and hidden_layers
+    shared = {"arch", "context", "baseline_order"}
     for section in (ModelConfig, TrainingConfig):
         for field in dataclasses.fields(section):
             if field.name not in shared:
-                works.setdefault(field.name, neural)
+                works.setdefault(field.name, model.neural)
     return [name for name in chosen if not works.get(name, True)]

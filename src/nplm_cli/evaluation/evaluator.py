@@ -9,7 +9,7 @@ from nplm_cli.config import Context
 from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.models.base import LanguageModel
-from nplm_cli.training.losses import prediction_nll
+from nplm_cli.models.output import prediction_nll
 
 
 @torch.no_grad()

@@ -4,13 +4,15 @@ Shape suffixes: B rows of a batch, T positions, V vocabulary, E word vectors, H 
 D width of what the output layer reads, N predictions in a row.
 """
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from nplm_cli.config import ModelConfig
+from nplm_cli.config import DropoutRates, ModelConfig
+from nplm_cli.models.initialisation import init_weights, normal_
+from nplm_cli.models.output import OutputLayer
+from nplm_cli.models.regularisation import Dropout, EmbeddingDropout, Noise, WordDropout
 
 # Whatever a model carries from one call to the next; a window model its last ids, an RNN h ...
 State = tuple[Tensor, ...]
@@ -23,19 +25,35 @@ class LanguageModel(nn.Module, ABC):
     token t + 1 and has seen ids up to t. Feeding a text in pieces, with the state carried over,
     gives what feeding it at once gives. Weights are named ``embedding.weight``, ``encoder.*``,
     ``output.weight`` (absent when tied) and ``output.bias``.
+
+    A subclass builds ``self.encoder`` and, in ``forward``, begins with ``embed`` and ends with
+    ``finish``. ``config`` is resolved: no setting of the architecture is None.
     """
 
-    context: int | None
-    """How many previous tokens a prediction can see; None when unbounded."""
+    encoder: "Encoder"
 
-    def __init__(self, config: ModelConfig, vocabulary_size: int, dropout: float, width: int):
-        """``width`` is the last axis of what ``forward`` returns."""
+    def __init__(self, config: ModelConfig, vocabulary_size: int, rates: DropoutRates):
         super().__init__()
         self.config = config
         # skip_init: init_weights gives the values; torch's own would draw global random numbers.
-        self.embedding = nn.utils.skip_init(nn.Embedding, vocabulary_size, config.dim)
-        self.output = OutputLayer(vocabulary_size, width, tied=config.tie, bias=config.output_bias)
-        self.dropout = Dropout(dropout)
+        self.embedding = WordTable(vocabulary_size, config.dim)
+        self.word_dropout = WordDropout(rates.word)
+        self.embedding_dropout = EmbeddingDropout(rates.embedding)
+        self.input_dropout = Dropout(rates.input, rates.locked)
+        self.output_dropout = Dropout(rates.output, rates.locked)
+        self.encoder = self.build_encoder(config, rates)
+        self.output = OutputLayer(
+            vocabulary_size, self.encoder.width, tied=bool(config.tie), bias=config.output_bias
+        )
+
+    @property
+    def context(self) -> int | None:
+        """How many previous tokens a prediction can see; None when unbounded."""
+        return self.config.context
+
+    @abstractmethod
+    def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> "Encoder":
+        """Make what stands between the word vectors and the output layer."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
@@ -44,6 +62,19 @@ class LanguageModel(nn.Module, ABC):
     @abstractmethod
     def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read ids and return the hidden states that the output layer reads."""
+
+    def embed(self, ids_BT: Tensor) -> Tensor:
+        """Look up word vectors (B, T, E), with the noise of training on them."""
+        ids_BT = self.word_dropout(ids_BT)
+        x_BTE = self.embedding(ids_BT)
+        x_BTE = self.embedding_dropout(x_BTE, ids_BT, self.embedding.num_embeddings)
+        return self.input_dropout(x_BTE)
+
+    def finish(self, hidden_BTH: Tensor) -> Tensor:
+        """Return what the output layer reads: output dropout, then the projection, if any."""
+        hidden = self.output_dropout(hidden_BTH)
+        projection = self.encoder.projection
+        return hidden if projection is None else projection(hidden)
 
     def carried_state(self, state: State | None, fresh_B: Tensor) -> State:
         """Return the state that a batch starts from: the initial one in rows that are fresh.
@@ -68,65 +99,46 @@ class LanguageModel(nn.Module, ABC):
         return nn.functional.linear(hidden, self.output_weight, self.output.bias)
 
     def init_weights(self, generator: torch.Generator) -> None:
-        """Give every parameter its first value.
+        """Give every parameter its first value (``models/initialisation.py``)."""
+        init_weights(self, self.config, generator)
 
-        ========== ==================================================================
-        small      matrices: normal, standard deviation 1/sqrt(fan-in) (word vectors
-                   0.1, output matrix 1/sqrt(10 D), so that the first loss is near
-                   ln V); biases 0
-        uniform01  all, biases too: uniform in 0..1
-        gaussian01 all, biases too: normal of mean 0.5 and deviation 0.2, clipped to 0..1
-        zero       all 0 (symmetry: hidden units stay equal for ever)
-        ========== ==================================================================
-
-        ``init_scale`` multiplies all of them.
-        """
-        kind, scale = self.config.init, self.config.init_scale
-        with torch.no_grad():
-            for name, parameter in sorted(self.named_parameters()):
-                if kind == "zero":
-                    parameter.zero_()
-                elif kind == "uniform01":
-                    parameter.uniform_(0, 1, generator=generator)
-                elif kind == "gaussian01":
-                    parameter.normal_(0.5, 0.2, generator=generator).clamp_(0, 1)
-                elif parameter.ndim < 2:
-                    parameter.zero_()
-                else:
-                    deviation = 1 / math.sqrt(parameter.shape[1])
-                    if name == "embedding.weight":
-                        deviation = 0.1
-                    elif name == "output.weight":
-                        deviation /= math.sqrt(10)
-                    parameter.normal_(0, deviation, generator=generator)
-                parameter.mul_(scale)
+    def use_generator(self, generator: torch.Generator) -> None:
+        """Let all noise of training be drawn from ``generator``."""
+        for module in self.modules():
+            if isinstance(module, Noise):
+                module.generator = generator
 
     def regularised(self) -> list[nn.Parameter]:
         """What L2 counts as a weight: every trained matrix, word vectors included; no bias."""
         return [p for p in self.parameters() if p.ndim >= 2 and p.requires_grad]
 
 
-class OutputLayer(nn.Module):
-    """Parameters of the output layer; ``weight`` is None when tied to the word vectors."""
+class Encoder(nn.Module):
+    """What stands between word vectors and output layer.
 
-    def __init__(self, vocabulary_size: int, width: int, *, tied: bool, bias: bool):
+    ``width`` is the last axis of what the output layer reads: the encoder's own, or the dimension
+    of the word vectors where a tied output layer needs a ``projection`` to it.
+    """
+
+    def __init__(self, config: ModelConfig, width: int):
         super().__init__()
-        self.weight = None if tied else nn.Parameter(torch.empty(vocabulary_size, width))
-        self.bias = nn.Parameter(torch.empty(vocabulary_size)) if bias else None
+        self.projection = (
+            linear(width, config.dim, bias=False) if config.tie and width != config.dim else None
+        )
+        self.width = width if self.projection is None else config.dim
 
 
-class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al. 2014) that draws from a generator of its own."""
+def linear(before: int, after: int, *, bias: bool) -> nn.Linear:
+    """Make a linear layer without first weights: ``init_weights`` gives them."""
+    return nn.utils.skip_init(nn.Linear, before, after, bias=bias)
 
-    def __init__(self, share: float):
-        super().__init__()
-        self.share = share
-        self.generator: torch.Generator | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Zero a ``share`` of x and scale the rest so that the mean stays; identity in eval."""
-        if not self.training or not self.share:
-            return x
-        keep = 1 - self.share
-        mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator).div_(keep)
-        return x * mask
+class WordTable(nn.Embedding):
+    """The word vectors (V, E)."""
+
+    def __init__(self, vocabulary_size: int, dim: int):
+        super().__init__(vocabulary_size, dim, _weight=torch.empty(vocabulary_size, dim))
+
+    def init_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> None:
+        """Normal of deviation 0.1."""
+        normal_(parameter, 0.1, generator)

@@ -19,7 +19,7 @@ def describe(run: Run) -> dict[str, Any]:
         "order": model.order,
         "context": training.context,
     }
-    if model.arch == "ngram":
+    if not model.neural:
         record["smoothing"] = model.smoothing
     else:
         record |= {

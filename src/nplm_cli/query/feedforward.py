@@ -3,48 +3,24 @@
 Shape suffixes: B rows, T positions, S = T + window - 1, E word vectors, D hidden.
 """
 
-import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 
-from nplm_cli.artifacts import TensorFile
 from nplm_cli.config import ModelConfig
 from nplm_cli.corpus.vocabulary import EOS_ID
-
-State = tuple[np.ndarray, ...]
-
-
-def _gelu(z: np.ndarray) -> np.ndarray:
-    # The tanh form of Hendrycks & Gimpel (2016), which the torch model uses too.
-    return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+from nplm_cli.query.layers import ACTIVATIONS, Shapes, State, Weights, outer_shapes, project
 
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    # exp of a large positive number overflows; tanh does not.
-    "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
-    "gelu": _gelu,
-}
-
-
-def expected_shapes(config: ModelConfig, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+def expected_shapes(config: ModelConfig, vocabulary_size: int) -> Shapes:
     """Return the shape of every tensor that a model of these settings has."""
     combined = config.dim * (config.order - 1 if config.combine == "concat" else 1)
     sizes = [combined] + [config.hidden] * config.layers
-    shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (vocabulary_size, config.dim)}
+    shapes = outer_shapes(config, vocabulary_size, sizes[-1])
     for layer, (before, after) in enumerate(pairwise(sizes)):
         shapes[f"encoder.layers.{layer}.weight"] = (after, before)
         if config.hidden_bias:
             shapes[f"encoder.layers.{layer}.bias"] = (after,)
-    if config.tie and sizes[-1] != config.dim:
-        shapes["encoder.projection.weight"] = (config.dim, sizes[-1])
-    if not config.tie:
-        shapes["output.weight"] = (vocabulary_size, sizes[-1])
-    if config.output_bias:
-        shapes["output.bias"] = (vocabulary_size,)
     return shapes
 
 
@@ -54,7 +30,7 @@ def initial_state(config: ModelConfig, batch: int) -> State:
 
 
 def forward(
-    weights: TensorFile, config: ModelConfig, ids_BT: np.ndarray, state: State
+    weights: Weights, config: ModelConfig, ids_BT: np.ndarray, state: State
 ) -> tuple[np.ndarray, State]:
     """Return hidden states (B, T, D) that the output layer reads, and the new state."""
     window = config.order - 1
@@ -62,7 +38,7 @@ def forward(
     x_BSE = weights["embedding.weight"][ids_BS[:, 1:]]
     positions = ids_BT.shape[1]
     shifted = [x_BSE[:, k : k + positions] for k in range(window)]
-    activation = ACTIVATIONS[config.activation]
+    activation = ACTIVATIONS[config.activation or "tanh"]
     layers = list(range(config.layers))
     if config.combine == "concat" and layers:
         blocks = np.split(weights[f"encoder.layers.{layers.pop(0)}.weight"], window, axis=1)
@@ -81,6 +57,4 @@ def forward(
         if config.hidden_bias:
             hidden = hidden + weights[f"encoder.layers.{layer}.bias"]
         hidden = activation(hidden)
-    if "encoder.projection.weight" in weights:
-        hidden = hidden @ weights["encoder.projection.weight"].T
-    return hidden, (ids_BS[:, -window:],)
+    return project(weights, hidden), (ids_BS[:, -window:],)

@@ -98,7 +98,7 @@ class Run:
                 f"-o {self.folder}"
             )
         weights = TensorFile(path)
-        if self.config.model.arch != "ngram":
+        if self.config.model.neural:
             self._check_shapes(weights)
         return weights
 
@@ -124,7 +124,7 @@ class Run:
 
     def keyed_vectors(self, *, output: bool = False) -> KeyedVectors:
         """Word vectors of the embedding, or (``output``) the rows of the output matrix."""
-        if self.config.model.arch == "ngram":
+        if not self.config.model.neural:
             raise ArtifactError(
                 f"{self.folder}: an n-gram count model has no word vectors; "
                 "train --arch ffn for them"

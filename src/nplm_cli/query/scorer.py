@@ -37,10 +37,11 @@ class NeuralScorer:
     """A neural model's weights, read by the numpy forward of its architecture."""
 
     def __init__(self, weights: TensorFile, config: ModelConfig):
-        self.weights, self.config = weights, config
+        self.weights, self.config = weights, config.resolved()
         self.module = FORWARD[config.arch]
-        self.order = config.order
-        self._output_VD = weights["embedding.weight" if config.tie else "output.weight"]
+        context = self.config.context
+        self.order = None if context is None else context + 1
+        self._output_VD = weights["embedding.weight" if self.config.tie else "output.weight"]
         self._bias_V = weights["output.bias"] if config.output_bias else None
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
@@ -103,7 +104,7 @@ class NgramScorer:
 
 def open_scorer(run: Run) -> Scorer:
     """Return the scorer of a run's model."""
-    if run.config.model.arch == "ngram":
+    if not run.config.model.neural:
         return NgramScorer(open_ngram(run.folder / "model.safetensors", len(run.vocabulary)))
     return NeuralScorer(run.weights, run.config.model)
 

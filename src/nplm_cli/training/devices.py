@@ -6,9 +6,9 @@ import os
 import torch
 
 from nplm_cli.errors import ConfigError, TrainingError
+from nplm_cli.models.output import chunk_rows
 from nplm_cli.query import FORWARD
 from nplm_cli.query.run import Run
-from nplm_cli.training.losses import chunk_rows
 
 # Copies of each parameter that an optimiser keeps besides weight and gradient.
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1}

@@ -86,7 +86,7 @@ class Trainer:
         self.schedule = Schedule(config)
         self.loss = OutputLoss()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        model.dropout.generator = self.generator
+        model.use_generator(self.generator)
         self.progress = Progress()
         self.state: State | None = None
         self.budget = budget_seconds(config.budget) if config.budget else None

@@ -9,10 +9,9 @@ of one pass over a chunk of logits, in one buffer that is reused: a (B, T, V) te
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-# Logits of one chunk: large enough for an efficient product, small enough to stay in reach.
-CHUNK_LOGITS = 4_000_000
+from nplm_cli.models.output import chunk_rows
 
 
 class OutputLoss:
@@ -34,11 +33,6 @@ class OutputLoss:
         if buffer.numel() < size or buffer.device != like.device or buffer.dtype != like.dtype:
             self._buffer = buffer = torch.empty(size, device=like.device, dtype=like.dtype)
         return buffer[:size].view(rows, like.shape[0])
-
-
-def chunk_rows(vocabulary_size: int) -> int:
-    """Predictions handled at once."""
-    return max(16, CHUNK_LOGITS // vocabulary_size)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -88,17 +82,3 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for grad in ctx.saved_tensors
         ]
         return (*scaled, None, None)
-
-
-@torch.no_grad()
-def prediction_nll(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
-) -> Tensor:
-    """Negative log-likelihood (nats) of each of N predictions, exact, without gradients."""
-    pieces = []
-    rows = chunk_rows(len(weight_VD))
-    for start in range(0, len(hidden_ND), rows):
-        logits_CV = nn.functional.linear(hidden_ND[start : start + rows], weight_VD, bias_V)
-        y_C = targets_N[start : start + rows]
-        pieces.append(torch.logsumexp(logits_CV, 1) - logits_CV.gather(1, y_C[:, None])[:, 0])
-    return torch.cat(pieces) if pieces else hidden_ND.new_zeros(0)

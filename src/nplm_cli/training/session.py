@@ -29,7 +29,7 @@ def build_network(
     torch.set_num_threads(run.record["environment"]["threads"])
     device = pick_device(config.training.device)
     on_event(events.Message(memory_estimate(run, device)))
-    network = build(config.model, len(run.vocabulary), config.training.dropout)
+    network = build(config.model, len(run.vocabulary), config.training.dropout_rates)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
     has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
     if config.model.vectors is not None and not has_weights:

@@ -1,0 +1,52 @@
+"""What the numpy twins of all architectures share: activations, shapes around the encoder.
+
+Shape suffixes: B rows, T positions, V vocabulary, E word vectors, D what the output layer reads.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from nplm_cli.config import ModelConfig
+
+# Tensors by name: a memory-mapped file or plain arrays.
+Weights = Mapping[str, np.ndarray]
+State = tuple[np.ndarray, ...]
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _gelu(z: np.ndarray) -> np.ndarray:
+    # The tanh form of Hendrycks & Gimpel (2016), which the torch model uses too.
+    return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    # exp of a large positive number overflows; tanh does not.
+    "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
+    "gelu": _gelu,
+}
+
+
+def outer_shapes(config: ModelConfig, vocabulary_size: int, width: int) -> Shapes:
+    """Return the shapes of word vectors, projection and output layer around an encoder.
+
+    ``width`` is the last axis of the encoder's hidden states, before the projection.
+    """
+    shapes: Shapes = {"embedding.weight": (vocabulary_size, config.dim)}
+    if config.tie and width != config.dim:
+        shapes["encoder.projection.weight"] = (config.dim, width)
+    if not config.tie:
+        shapes["output.weight"] = (vocabulary_size, width)
+    if config.output_bias:
+        shapes["output.bias"] = (vocabulary_size,)
+    return shapes
+
+
+def project(weights: Weights, hidden_BTH: np.ndarray) -> np.ndarray:
+    """Return what the output layer reads: the projection of a tied model, if it has one."""
+    if "encoder.projection.weight" in weights:
+        return hidden_BTH @ weights["encoder.projection.weight"].T
+    return hidden_BTH

@@ -32,7 +32,8 @@ from nplm_cli.models import build
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query.scorer import NeuralScorer
 from nplm_cli.training.checkpoints import save_weights
-from nplm_cli.training.loop import RunFiles, Trainer
+from nplm_cli.training.loop import Trainer
+from nplm_cli.training.store import RunFiles
 from nplm_cli.vectors.keyed import KeyedVectors
 
 SIZES = ({"order": 5, "dim": 128, "hidden": 256}, {"order": 10, "dim": 256, "hidden": 512})

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from nplm_cli import events
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.config import Context
 from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer, score_baselines
@@ -16,12 +18,14 @@ from nplm_cli.query.scorer import open_scorer, score_baselines
 
 def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> dict[str, Any]:
     """Return the ledger of nats that some scorer gave, with the run's baselines."""
-    reach = run.config.model.context
+    model = run.config.model
+    reach = model.context
     return ledger(
         part,
         nll_N,
         context=context,
         order=None if reach is None else reach + 1,
+        stride=model.stride,
         unknown=run.unknown_types,
         baselines=score_baselines(run, part, context),
     )
@@ -32,14 +36,22 @@ def evaluate_text(
     inputs: Sequence[str],
     *,
     context: Context | None = None,
+    stride: int | None = None,
     corpus_changes: dict[str, Any] | None = None,
     device: str = "auto",
     on_event: events.OnEvent = events.ignore,
 ) -> dict[str, Any]:
-    """Return the ledger of any text under a finished run."""
+    """Return the ledger of any text under a finished run.
+
+    ``stride`` takes the place of the run's own; raises ConfigError where no window moves.
+    """
     from nplm_cli.corpus.formats import read_sentences
     from nplm_cli.corpus.shards import encode_sentences
 
+    if stride is not None:
+        if "stride" not in ARCHITECTURES[run.config.model.arch].settings:
+            raise ConfigError(f"--stride: --arch {run.config.model.arch} has no window that moves")
+        run.config = run.config.replace(stride=stride)
     changes = {"format": "auto", "encoding": "auto", **(corpus_changes or {})}
     settings = dataclasses.replace(run.config.corpus, **changes)
     # What the user says of this text stands above how the training text was read.

@@ -10,7 +10,8 @@ import torch
 from nplm_cli import artifacts
 from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models import build
-from nplm_cli.training.loop import Interrupted, RunFiles, Trainer
+from nplm_cli.training.loop import Interrupted, Trainer
+from nplm_cli.training.store import RunFiles
 
 V = 12
 MODEL = ModelConfig(order=3, dim=4, hidden=5)

@@ -356,11 +356,12 @@ def test_a_stream_state_of_many_tensors_keeps_its_order(training, tmp_path):
     """state.10 comes after state.9, not after state.1 (a deep recurrent model has so many)."""
     import torch
 
-    from nplm_cli.training.checkpoints import Progress, load_checkpoint, save_checkpoint
+    from nplm_cli.training.checkpoints import load_checkpoint, save_checkpoint
+    from nplm_cli.training.progress import Progress
 
     trainer = training().trainer()
     state = tuple(torch.full((1,), i) for i in range(12))
-    arguments = (trainer.model, trainer.optimizer, trainer.generator)
+    arguments = (trainer.model, trainer.optimizer, trainer.average, trainer.generator)
     save_checkpoint(tmp_path / "c", *arguments, state, Progress())
     _, restored = load_checkpoint(tmp_path / "c", *arguments)
     assert [int(tensor) for tensor in restored] == list(range(12))
@@ -377,7 +378,8 @@ from nplm_cli import artifacts, events
 from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.corpus.shards import Part
 from nplm_cli.models import build
-from nplm_cli.training.loop import RunFiles, Trainer
+from nplm_cli.training.loop import Trainer
+from nplm_cli.training.store import RunFiles
 
 torch.set_num_threads(1)
 os.fsync = lambda descriptor: None  # a killed process loses no page of the system

@@ -26,6 +26,8 @@ def ledger_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
         remarks["ppl_oov_adjusted"] = ledger["oov_adjusted_reason"]
         remarks["bits_per_char"] = "needs ppl_oov_adjusted"
     order = "unbounded" if ledger["order"] is None else f"order {ledger['order']}"
+    if ledger["stride"] is not None:
+        order += f", window moved by {ledger['stride']}"
     rows: list[tuple[str, Any, str]] = [
         ("context", ledger["context"], f"each prediction's history; {order}")
     ]

@@ -53,11 +53,13 @@ def ledger(
     context: Context,
     order: int | None,
     unknown: UnknownTypes,
+    stride: int | None = None,
     baselines: Baselines | None = None,
     seed: int = 1,
 ) -> dict[str, Any]:
     """Add up the nats of each prediction into the ledger, with the keys of the JSON output.
 
+    ``stride`` is by how many words a full attention window moves on (None for other models).
     Keys are None where a figure does not exist; ``oov_adjusted_reason`` then says why. With
     ``baselines`` the same text is added up under them, and the ratio to Kneser-Ney carries a
     paired-bootstrap interval over sentences.
@@ -79,6 +81,7 @@ def ledger(
         "schema": SCHEMA,
         "context": context,
         "order": order,
+        "stride": stride,
         "words": words,
         "sentences": sentences,
         "predictions": predictions,

@@ -1,8 +1,13 @@
 """A run in a few lines: what ``nplm info`` shows."""
 
+import dataclasses
 from typing import Any
 
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.query.run import Run
+
+# Settings that are told even where they are the default; others only where they are not.
+SHAPE = ("combine", "hidden", "activation", "window", "stride", "heads", "positions")
 
 
 def describe(run: Run) -> dict[str, Any]:
@@ -13,10 +18,12 @@ def describe(run: Run) -> dict[str, Any]:
     model, training = run.config.model, run.config.training
     data = run.record.get("data", {})
     parts = data.get("parts", {})
+    own = ARCHITECTURES[model.arch].settings
     record: dict[str, Any] = {
         "run": str(run.folder),
         "arch": model.arch,
-        "order": model.order,
+        "architecture": ARCHITECTURES[model.arch].title,
+        "order": None if model.context is None else model.context + 1,
         "context": training.context,
     }
     if not model.neural:
@@ -25,13 +32,16 @@ def describe(run: Run) -> dict[str, Any]:
         record |= {
             "layers": model.layers + 1,
             "layers_counted": f"{model.layers} hidden + output, input not counted",
-            "combine": model.combine,
             "dim": model.dim,
-            "hidden": model.hidden if model.layers else None,
-            "activation": model.activation if model.layers else None,
             "tied": model.tie,
-            "parameters": sum(run.weights[name].size for name in run.weights),
         }
+        without = () if model.layers else ("hidden", "activation", "norm")
+        for field in dataclasses.fields(model):
+            if field.name in own and field.name not in (*record, *without):
+                value = getattr(model, field.name)
+                if value != field.default or field.name in SHAPE:
+                    record[field.name] = value
+        record["parameters"] = sum(run.weights[name].size for name in run.weights)
     record |= {
         "vocabulary": len(run.vocabulary),
         "unknown_types": run.unknown_types.types,

@@ -1,8 +1,7 @@
 """Weights and full training states as safetensors files; nothing is pickled."""
 
 import json
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,41 +10,8 @@ import torch
 from nplm_cli.artifacts import TensorFile, write_tensors
 from nplm_cli.errors import ArtifactError
 from nplm_cli.models.base import LanguageModel
-
-
-@dataclass
-class Progress:
-    """Where a training stands: all that the next step depends on besides tensors."""
-
-    step: int = 0
-    epoch: int = 0
-    step_in_epoch: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    best_nats: float | None = None
-    best_step: int = 0
-    evaluations_without_improvement: int = 0
-    halvings: int = 0
-    interval_nats: float = 0.0
-    interval_predictions: int = 0
-    reference_nats: float | None = None
-    first_nats: float | None = None
-    finished: str | None = None
-
-    def check(self) -> None:
-        """Raise ValueError unless counts are counts and figures are figures."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "finished":
-                good = value in (None, "length", "budget", "converged")
-            elif field.type in (int, "int"):
-                good = type(value) is int and value >= 0
-            else:
-                good = (value is None and field.default is None) or (
-                    type(value) in (int, float) and math.isfinite(value) and value >= 0
-                )
-            if not good:
-                raise ValueError(f"{field.name} is {value!r}")
+from nplm_cli.training.averaging import WeightAverage
+from nplm_cli.training.progress import Progress
 
 
 def save_weights(path: Path, model: LanguageModel) -> None:
@@ -76,6 +42,7 @@ def save_checkpoint(
     path: Path,
     model: LanguageModel,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
     generator: torch.Generator,
     state: tuple[torch.Tensor, ...] | None,
     progress: Progress,
@@ -86,6 +53,7 @@ def save_checkpoint(
         for key, value in values.items():
             if value is not None:
                 tensors[f"optimizer.{index}.{key}"] = _array(torch.as_tensor(value))
+    tensors |= {f"average.{name}": _array(mean) for name, mean in average.means.items()}
     tensors["generator"] = generator.get_state().numpy()
     for i, tensor in enumerate(state or ()):
         tensors[f"state.{i}"] = _array(tensor)
@@ -100,6 +68,7 @@ def load_checkpoint(
     path: Path,
     model: LanguageModel,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
     generator: torch.Generator,
 ) -> tuple[Progress, tuple[torch.Tensor, ...] | None]:
     """Restore a training in place; returns its progress and the state of the stream."""
@@ -137,6 +106,14 @@ def load_checkpoint(
             raise ValueError("optimiser state is missing")
         packed["state"] = restored
         optimizer.load_state_dict(packed)
+        means = {
+            key.removeprefix("average."): torch.from_numpy(np.array(file[key]))
+            for key in file
+            if key.startswith("average.")
+        }
+        if bool(means) != bool(progress.averaged):
+            raise ValueError("the averaged weights are missing")
+        average.restore(means, progress.averaged)
         own_state = generator.get_state()
         if file.shape("generator") == tuple(own_state.shape):
             generator.set_state(torch.from_numpy(np.array(file["generator"])))

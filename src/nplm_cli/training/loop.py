@@ -1,33 +1,31 @@
 """The training loop, the same for every architecture."""
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from nplm_cli import events
-from nplm_cli.artifacts import write_bytes
 from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, TrainingConfig, budget_seconds
 from nplm_cli.corpus.batches import Batch, TrainingBatches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.errors import TrainingError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models.base import LanguageModel, State
+from nplm_cli.training.averaging import WeightAverage
 from nplm_cli.training.checkpoints import (
-    Progress,
     load_checkpoint,
     load_weights,
     save_checkpoint,
     save_weights,
 )
-from nplm_cli.training.losses import OutputLoss
+from nplm_cli.training.losses import OutputLoss, activation_penalty
 from nplm_cli.training.optimizers import Schedule, build_optimizer, gradient_norm
+from nplm_cli.training.progress import Progress
+from nplm_cli.training.store import RunFiles
 
 # A mean loss beyond this many nats a prediction (p < e^-1000) is no longer learning.
 DIVERGED_NATS = 1000.0
@@ -35,28 +33,6 @@ DIVERGED_NATS = 1000.0
 
 class Interrupted(KeyboardInterrupt):
     """The user stopped the training; the state is on disk."""
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """Where a training leaves its files."""
-
-    folder: Path
-
-    @property
-    def weights(self) -> Path:
-        """Best weights."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Last full state."""
-        return self.folder / "checkpoint.safetensors"
-
-    @property
-    def metrics(self) -> Path:
-        """One record an evaluation."""
-        return self.folder / "metrics.jsonl"
 
 
 class Trainer:
@@ -82,6 +58,7 @@ class Trainer:
             train, config.context, config.batch, config.bptt, config.seed
         )
         self.optimizer = build_optimizer(model, config)
+        self.average = WeightAverage(model, config)
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
         self.schedule = Schedule(config)
         self.loss = OutputLoss()
@@ -102,14 +79,14 @@ class Trainer:
         """Take up the last checkpoint; without one, start from the beginning."""
         if self.files.checkpoint.exists():
             self.progress, self.state = load_checkpoint(
-                self.files.checkpoint, self.model, self.optimizer, self.generator
+                self.files.checkpoint, self.model, self.optimizer, self.average, self.generator
             )
             if self.progress.best_step == self.progress.step > 0:
-                save_weights(self.files.weights, self.model)
+                self._save_weights()
             self.schedule.halvings = self.progress.halvings
             self.started = time.monotonic() - self.progress.seconds
             self._interval_began = (time.monotonic(), self.progress.tokens)
-        self._keep_metrics_up_to(self.progress.step)
+        self.files.keep_metrics_up_to(self.progress.step)
 
     def reopen(self) -> None:
         """Let a finished training go on, because its length or patience was changed."""
@@ -186,6 +163,8 @@ class Trainer:
         if not self._weights_are_finite():
             self._diverged(mean, lr, norm)
         progress.step += 1
+        self.average.update(self._done())
+        progress.averaged = self.average.updates
         progress.step_in_epoch += 1
         progress.tokens += predictions
         progress.interval_nats += nats
@@ -210,13 +189,18 @@ class Trainer:
         hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(self.device), state)
         self.state = tuple(tensor.detach() for tensor in state)
         counted = batch.targets_BT >= 0
+        counted_BT = torch.from_numpy(counted).to(self.device)
         total = self.loss(
-            hidden_BTD[torch.from_numpy(counted).to(self.device)],
+            hidden_BTD[counted_BT],
             model.output_weight,
             model.output.bias,
             torch.from_numpy(batch.targets_BT[counted]).to(self.device),
         )
-        (total / predictions).backward()
+        objective = total / predictions
+        if self.config.ar or self.config.tar:
+            penalty = activation_penalty(hidden_BTD, counted_BT, self.config.ar, self.config.tar)
+            objective = objective + penalty * (batch.predictions / predictions)
+        objective.backward()
         return float(total.detach())
 
     def _speed(self) -> float:
@@ -242,7 +226,8 @@ class Trainer:
         }
         watched = train_nats
         if self.valid is not None:
-            nll_N = evaluate(self.model, self.valid, config.context)
+            with self.average.in_place():
+                nll_N = evaluate(self.model, self.valid, config.context)
             if not math.isfinite(nll_N.sum()):
                 self._diverged(float(nll_N.mean()), record["lr"], gradient_norm(self.model))
             record["valid_nats"] = float(nll_N.mean())
@@ -250,30 +235,17 @@ class Trainer:
             record["valid_oov_share"] = self.valid.oov() / max(self.valid.words, 1)
             if config.stop_on == "valid":
                 watched = record["valid_nats"]
-        is_best = progress.best_nats is None or watched < progress.best_nats
-        if is_best:
-            progress.best_nats, progress.best_step = watched, progress.step
-        # Patience measures from the last improvement that counted, so that a creep is seen.
-        reference = progress.reference_nats
-        improved = reference is None or watched < reference - config.tolerance
-        if improved:
-            progress.reference_nats = watched
-            progress.evaluations_without_improvement = 0
-        else:
-            progress.evaluations_without_improvement += 1
-        self.schedule.after_evaluation(improved)
+        self.schedule.after_evaluation(progress.note_evaluation(watched, config))
         progress.halvings = self.schedule.halvings
-        progress.interval_nats, progress.interval_predictions = 0.0, 0
+        record["best"] = is_best = progress.best_step == progress.step
         if over:
             progress.finished = "budget" if self.budget else "length"
-        elif config.patience and progress.evaluations_without_improvement >= config.patience:
+        elif progress.out_of_patience(config):
             progress.finished = "converged"
-        record["best"] = progress.best_step == progress.step
-        with open(self.files.metrics, "a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(record) + "\n")
+        self.files.add_metrics(record)
         self._save()
         if is_best:  # after the checkpoint, from which ``resume`` can repeat this write
-            save_weights(self.files.weights, self.model)
+            self._save_weights()
         self.on_event(events.Evaluated(record))
         self._interval_began = (time.monotonic(), progress.tokens)
 
@@ -282,17 +254,22 @@ class Trainer:
             self.files.checkpoint,
             self.model,
             self.optimizer,
+            self.average,
             self.generator,
             self.state if self.config.context == "stream" else None,
             self.progress,
         )
         self._last_checkpoint = time.monotonic()
 
+    def _save_weights(self) -> None:
+        with self.average.in_place():
+            save_weights(self.files.weights, self.model)
+
     def _interrupt(self) -> None:
         """Leave a usable model and a checkpoint behind."""
         self._save()
         if not self.files.weights.exists():
-            save_weights(self.files.weights, self.model)
+            self._save_weights()
         raise Interrupted
 
     def _weights_are_finite(self) -> bool:
@@ -303,8 +280,10 @@ class Trainer:
         progress = self.progress
         if not self.files.weights.exists():
             with contextlib.suppress(Exception):
-                load_checkpoint(self.files.checkpoint, self.model, self.optimizer, self.generator)
-                save_weights(self.files.weights, self.model)
+                load_checkpoint(
+                    self.files.checkpoint, self.model, self.optimizer, self.average, self.generator
+                )
+                self._save_weights()
         lower = min(self.base_lr / 2, DEFAULT_LR[self.config.optimizer])
         clip = "a smaller --clip" if self.config.clip else "--clip 5"
         raise TrainingError(
@@ -313,14 +292,3 @@ class Trainer:
             f"gradient norm {norm:.3g}; the last good state is in {self.files.checkpoint}; "
             f"start anew with --force and --lr {lower:.3g} or {clip}"
         )
-
-    def _keep_metrics_up_to(self, step: int) -> None:
-        """Drop records of evaluations that a resumed training will repeat."""
-        if not self.files.metrics.exists():
-            return
-        kept = []
-        for line in self.files.metrics.read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-        write_bytes(self.files.metrics, "".join(kept).encode())

@@ -11,9 +11,10 @@ from nplm_cli.errors import ConfigError
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
-from nplm_cli.training.checkpoints import Progress
 from nplm_cli.training.devices import memory_estimate, pick_device
-from nplm_cli.training.loop import RunFiles, Trainer
+from nplm_cli.training.loop import Trainer
+from nplm_cli.training.progress import Progress
+from nplm_cli.training.store import RunFiles
 from nplm_cli.vectors.pretrained import initial_rows
 
 

@@ -1,0 +1,63 @@
+"""Where a training stands, and when it is over."""
+
+import math
+from dataclasses import dataclass, fields
+
+from nplm_cli.config import TrainingConfig
+
+
+@dataclass
+class Progress:
+    """All that the next step depends on besides tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_nats: float | None = None
+    best_step: int = 0
+    evaluations_without_improvement: int = 0
+    halvings: int = 0
+    averaged: int = 0
+    interval_nats: float = 0.0
+    interval_predictions: int = 0
+    reference_nats: float | None = None
+    first_nats: float | None = None
+    finished: str | None = None
+
+    def check(self) -> None:
+        """Raise ValueError unless counts are counts and figures are figures."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "finished":
+                good = value in (None, "length", "budget", "converged")
+            elif field.type in (int, "int"):
+                good = type(value) is int and value >= 0
+            else:
+                good = (value is None and field.default is None) or (
+                    type(value) in (int, float) and math.isfinite(value) and value >= 0
+                )
+            if not good:
+                raise ValueError(f"{field.name} is {value!r}")
+
+    def note_evaluation(self, watched: float, config: TrainingConfig) -> bool:
+        """Take in an evaluation of the watched loss (nats); returns whether it improved.
+
+        ``best_step`` becomes this step when it is the best so far. Patience measures from the last
+        improvement that counted, so that a creep is seen.
+        """
+        if self.best_nats is None or watched < self.best_nats:
+            self.best_nats, self.best_step = watched, self.step
+        improved = self.reference_nats is None or watched < self.reference_nats - config.tolerance
+        if improved:
+            self.reference_nats = watched
+            self.evaluations_without_improvement = 0
+        else:
+            self.evaluations_without_improvement += 1
+        self.interval_nats, self.interval_predictions = 0.0, 0
+        return improved
+
+    def out_of_patience(self, config: TrainingConfig) -> bool:
+        """Whether too many evaluations in a row brought nothing."""
+        return bool(config.patience) and self.evaluations_without_improvement >= config.patience

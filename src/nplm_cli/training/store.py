@@ -1,0 +1,47 @@
+"""Where a training leaves its files."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nplm_cli.artifacts import write_bytes
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Paths of a training in its run directory, and the record of its evaluations."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Best weights."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Last full state."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """One record an evaluation."""
+        return self.folder / "metrics.jsonl"
+
+    def add_metrics(self, record: dict[str, Any]) -> None:
+        """Append the record of an evaluation."""
+        with open(self.metrics, "a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def keep_metrics_up_to(self, step: int) -> None:
+        """Drop records of evaluations that a resumed training will repeat."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        write_bytes(self.metrics, "".join(kept).encode())

@@ -61,6 +61,7 @@ def test_every_figure_from_the_predictions(part, nll_N, baselines):
         "schema": 1,
         "context": "sentence",
         "order": 5,
+        "stride": None,
         "words": words,
         "sentences": sentences,
         "predictions": words + sentences,

@@ -1,0 +1,169 @@
+"""Finished runs side by side: what ``nplm compare`` asks.
+
+Each run is scored by the numpy scorer on the same text and gets its own ledger. Perplexities are
+ranked only where vocabulary, text and context policy are the same; where only the text and the
+policy are, OOV-adjusted bits per character are (``evaluation.comparability``).
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nplm_cli import events
+from nplm_cli.config import Context
+from nplm_cli.corpus.formats import Sentence, read_sentences
+from nplm_cli.corpus.preparation import DATA_FOLDER
+from nplm_cli.corpus.shards import PartName, encode_sentences, open_parts
+from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.evaluation.comparability import ScoredText, comparability
+from nplm_cli.evaluation.ranking import Entry, make_entry, rank
+from nplm_cli.evaluation.significance import RESAMPLES
+from nplm_cli.measure import part_ledger
+from nplm_cli.query.run import Run
+from nplm_cli.query.scorer import open_scorer
+
+SCHEMA = 1
+_PART_NAMES = {"valid": "validation", "test": "test"}
+
+
+def compare(
+    folders: Sequence[Path | str],
+    *,
+    part: PartName = "valid",
+    on: Sequence[str] = (),
+    context: Context | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 1,
+    on_event: events.OnEvent = events.ignore,
+) -> dict[str, Any]:
+    """Score finished runs on their own stored ``part``, or on the files ``on``, and rank them.
+
+    ``context`` sets one policy for all; otherwise each run keeps its own. Returns the object that
+    ``nplm compare --json`` writes: ``ranked_by`` is ``ppl``, ``bits_per_char`` or None with the
+    ``reasons``; ``runs`` has a record a run, ``pairs[i][j]`` the figure of run i over that of
+    run j with a paired-bootstrap interval. Raises ConfigError for fewer than two runs,
+    ArtifactError and InputError for runs that are unfinished or lack the text.
+    """
+    if len(folders) < 2:
+        raise ConfigError("compare needs something to compare with: name two or more runs")
+    if "-" in on:
+        raise ConfigError("--on -: every run reads the text anew: name a file")
+    runs = [_finished(folder) for folder in folders]
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:  # as many times as there are runs otherwise
+            told.add(text)
+            on_event(events.Message(text))
+
+    texts = []
+    for folder, run in zip(folders, runs, strict=True):
+        policy = context or run.config.training.context
+        if on:
+            texts.append(_read(run, str(folder), on, policy, tell))
+        else:
+            texts.append(_stored(run, str(folder), part, policy))
+    entries = []
+    for number, (run, text) in enumerate(zip(runs, texts, strict=True)):
+        on_event(events.Progress("scoring", number, len(runs), text.name))
+        entries.append(_entry(run, text, resamples, seed))
+    on_event(events.Progress("scoring", len(runs), len(runs)))
+    alike = comparability(texts)
+    return {
+        "schema": SCHEMA,
+        "part": None if on else part,
+        "on": list(on) or None,
+        "context": texts[0].context if not max(alike.contexts) else None,
+        "bootstrap": resamples,
+        "seed": seed,
+        **rank(entries, alike),
+    }
+
+
+def _finished(folder: Path | str) -> Run:
+    run = Run(folder)
+    if run.report() is None:
+        raise ArtifactError(
+            f"{folder}: its training is not finished (no report.json): go on with "
+            f"nplm train --resume -o {folder}"
+        )
+    return run
+
+
+def _stored(run: Run, name: str, part: PartName, context: Context) -> ScoredText:
+    """A part that the run keeps with its ids."""
+    folder = run.folder / DATA_FOLDER
+    if not folder.is_dir():
+        raise InputError(f"{name}: its text is gone (no {DATA_FOLDER} folder): name one with --on")
+    stored = open_parts(folder).get(part)
+    if stored is None or not stored.predictions:
+        raise InputError(
+            f"{name}: has no {_PART_NAMES[part]} text: name one with --on FILE, or train again "
+            f"with --{part} FILE"
+        )
+    if len(run.vocabulary) <= int(np.max(stored.ids_N)):
+        raise ArtifactError(f"{folder}: ids that vocabulary.tsv lacks: not the text of this run")
+    sources = run.record["data"].get("sources")
+    own = (sources.get(part) or sources.get("train")) if isinstance(sources, dict) else None
+    source = own.get("sha256") if isinstance(own, dict) else None
+    return ScoredText(name, run.vocabulary, stored, context, source)
+
+
+def _read(
+    run: Run, name: str, inputs: Sequence[str], context: Context, tell: Callable[[str], None]
+) -> ScoredText:
+    """Any text, read as the run's training text was."""
+    settings = dataclasses.replace(run.config.corpus, format="auto", encoding="auto")
+    reader = read_sentences(inputs, settings, recipe=run.recipe, on_event=tell)
+    digests: list[bytes] = []
+
+    def hashed(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+        for sentence in sentences:
+            text = "".join(sentence.tokens).encode()
+            digests.append(hashlib.blake2b(text, digest_size=16).digest())
+            yield sentence
+
+    part = encode_sentences(hashed(reader), run.vocabulary)
+    if not part.predictions:
+        raise InputError(f"{', '.join(inputs)}: no sentence to score")
+    return ScoredText(name, run.vocabulary, part, context, digests_S=tuple(digests))
+
+
+def _entry(run: Run, text: ScoredText, resamples: int, seed: int) -> Entry:
+    nll_N = open_scorer(run).nll(text.part, text.context)
+    ledger = part_ledger(run, text.part, nll_N, text.context)
+    training = (run.report() or {})["training"]
+    weights = run.weights if run.config.model.neural else None
+    record = {
+        "run": text.name,
+        "arch": run.config.model.arch,
+        "parameters": (
+            None if weights is None else sum(math.prod(weights.shape(name)) for name in weights)
+        ),
+        "tokens_per_second": _speed(run.folder / "metrics.jsonl", training),
+        "training_seconds": training.get("seconds"),
+    }
+    types = run.unknown_types.types
+    return make_entry(record, ledger, text, nll_N, types, resamples=resamples, seed=seed)
+
+
+def _speed(metrics: Path, training: dict[str, Any]) -> float | None:
+    """Median speed between evaluations; else that of the whole training; None of counting."""
+    speeds = []
+    if metrics.exists():
+        for line in metrics.read_text("utf-8", "replace").splitlines():
+            try:
+                speeds.append(float(json.loads(line)["tokens_per_second"]))
+            except (ValueError, TypeError, KeyError):
+                continue  # a line cut short by a crash
+    if speeds:
+        return statistics.median(speeds)
+    tokens, seconds = training.get("tokens"), training.get("seconds")
+    return tokens / seconds if tokens and seconds else None

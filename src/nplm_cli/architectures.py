@@ -41,7 +41,7 @@ def _half_window(config: "ModelConfig") -> int:
 
 # Settings that act on some architectures only; every other one acts on all neural models.
 _RECURRENT = frozenset({"hidden", "layers", "hidden_bias", "weight_drop", "dropout_hidden"})
-_ATTENTION = frozenset({"layers", "heads", "positions", "window", "stride", "hidden_bias"})
+_ATTENTION = frozenset({"layers", "heads", "positions", "window", "stride", "dropout_hidden"})
 
 ARCHITECTURES: dict[str, Architecture] = {
     "ffn": Architecture(
@@ -71,13 +71,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "attention": Architecture(
         "self-attention alone, as in the lecture",
         lambda config: config.window,
-        _ATTENTION | {"dropout_hidden"},
+        _ATTENTION,
         {"tie": True, "positions": "sinusoidal", "heads": 1, "stride": _half_window},
     ),
     "transformer": Architecture(
         "decoder-only Transformer (Vaswani et al. 2017, Radford et al. 2018)",
         lambda config: config.window,
-        _ATTENTION | {"hidden", "activation", "norm", "norm_eps", "dropout_hidden"},
+        _ATTENTION | {"hidden", "hidden_bias", "activation", "norm", "norm_eps"},
         {
             "activation": "gelu",
             "tie": False,

@@ -49,7 +49,7 @@ LIGHT = {
     "export safetensors": ("export", "RUN", "OUT", "--format", "safetensors"),
     "export --sentences": ("export", "RUN", "OUT", "--sentences", "TEXT"),
     "generate": ("generate", "RUN", "--prompt", "我 买", "--top-p", "0.9"),
-    "generate from counts": ("generate", "NGRAM", "-n", "3", "--json"),
+    "generate from counts": ("generate", "NGRAM", "--samples", "3", "--json"),
     "vocab": ("vocab", "TEXT", "-o", "OUT"),
     "tokenize": ("tokenize", "TEXT"),
     "tokenize English": ("tokenize", "EN"),

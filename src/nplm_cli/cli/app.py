@@ -12,7 +12,9 @@ import typer
 from nplm_cli import __version__
 from nplm_cli.cli import (
     ask,
+    compare_command,
     corpus_commands,
+    generate_command,
     output,
     score_command,
     train_command,
@@ -46,7 +48,15 @@ def _root(
     pass
 
 
-for _module in (corpus_commands, train_command, score_command, ask, vector_commands):
+for _module in (
+    corpus_commands,
+    train_command,
+    score_command,
+    ask,
+    generate_command,
+    compare_command,
+    vector_commands,
+):
     _module.register(app)
 
 

@@ -1,19 +1,19 @@
 """Questions to a finished run: eval, predict, count, info (score has its own file)."""
 
-import math
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.ledger_table import write_ledger
 from nplm_cli.cli.progress import ProgressView
-from nplm_cli.cli.score_formats import (
-    BASES,
-)
 from nplm_cli.config import Context as ContextPolicy
-from nplm_cli.errors import ConfigError, UnknownWordError
+from nplm_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nplm_cli.query.predict import Prompt
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of nplm train.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -47,6 +47,14 @@ def eval_cli(
     run: RunArgument,
     inputs: Annotated[list[str], typer.Argument(metavar="FILE", help="Text; - for stdin.")],
     context: Context = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Of attention and transformer: words by which a full window moves on "
+            "(default: the model's own).",
+            min=1,
+        ),
+    ] = None,
     format: Annotated[
         str | None, typer.Option(metavar="raw|segmented|pku", help="Format of the text.")
     ] = None,
@@ -76,6 +84,7 @@ def eval_cli(
             Run(run),
             inputs,
             context=checked_context(context),
+            stride=stride,
             corpus_changes={k: v for k, v in given.items() if v is not None},
             device=device,
             on_event=view,
@@ -94,40 +103,32 @@ def predict_cli(
     json: Json = False,
 ) -> None:
     """Most probable next words after the beginning of a sentence."""
-    import numpy as np
-
+    from nplm_cli.query.predict import predict, read_prompt
     from nplm_cli.query.run import Run
     from nplm_cli.query.scorer import open_scorer
-    from nplm_cli.query.sentences import SentenceReader
 
     opened = Run(run)
-    reader = SentenceReader(opened.recipe, segmented)
-    tokens = [span.token for span in reader.spans(text)]
-    for warning in reader.warnings:
-        output.warn(warning)
-    unknown = [t for t in tokens if t not in opened.vocabulary.index]
-    if unknown:
-        output.note(f"unknown words in the context, read as <unk>: {' '.join(unknown)}")
-    log_p_V = open_scorer(opened).next_log_probs(opened.vocabulary.encode(tokens))
-    best = np.argsort(-log_p_V, kind="stable")[:k]
-    best = best[np.isfinite(log_p_V[best])]
-    predictions = [
-        {
-            "word": opened.vocabulary.tokens[i],
-            "probability": math.exp(log_p_V[i]),
-            "surprisal_bits": BASES["2"].surprisal(float(log_p_V[i])),
-        }
-        for i in best
-    ]
+    prompt = read_prompt(opened, text, segmented=segmented)
+    tell_prompt(prompt)
+    predictions = predict(opened, open_scorer(opened), prompt, k)
+    records = [dataclasses.asdict(prediction) for prediction in predictions]
     if json:
-        output.write_json({"schema": 1, "context": tokens, "predictions": predictions})
+        output.write_json({"schema": 1, "context": prompt.tokens, "predictions": records})
         return
     if not predictions:
         output.note(f"this context was never seen: relative frequencies say nothing about {text!r}")
     output.write_table(
         ["rank", "word", "probability", "surprisal_bits"],
-        [[rank, *p.values()] for rank, p in enumerate(predictions, 1)],
+        [[rank, *p.values()] for rank, p in enumerate(records, 1)],
     )
+
+
+def tell_prompt(prompt: "Prompt") -> None:
+    """Tell how the beginning of a sentence was read, where a user would not expect it."""
+    for warning in prompt.warnings:
+        output.warn(warning)
+    if prompt.unknown:
+        output.note(f"unknown words in the context, read as <unk>: {' '.join(prompt.unknown)}")
 
 
 def count_cli(
@@ -138,36 +139,13 @@ def count_cli(
     json: Json = False,
 ) -> None:
     """Counts behind an n-gram model: how often each word followed a history, as a fraction."""
+    from nplm_cli.query.predict import count_continuations
     from nplm_cli.query.run import Run
-    from nplm_cli.query.scorer import NgramScorer, open_scorer
-    from nplm_cli.query.sentences import SentenceReader
+    from nplm_cli.query.scorer import open_scorer
 
     opened = Run(run)
-    scorer = open_scorer(opened)
-    if not isinstance(scorer, NgramScorer):
-        raise ConfigError(f"{run} is no n-gram model: train one with --arch ngram")
-    tokens = [span.token for span in SentenceReader(opened.recipe).spans(history)]
-    index = opened.vocabulary.index
-    for token in [*tokens, *(word or [])]:
-        if token not in index:
-            raise UnknownWordError(f"{token!r} is not in the vocabulary of {run}")
-    ids = [index[token] for token in tokens]
-    order = scorer.model.order
-    if len(ids) >= order:
-        raise ConfigError(f"a model of order {order} has counts after at most {order - 1} words")
-    found, counts = scorer.model.continuations(ids)
-    total = int(counts.sum())
-    if word:
-        pairs = [(w, scorer.model.count([*ids, index[w]])) for w in word]
-    else:
-        pairs = [
-            (opened.vocabulary.tokens[i], int(c))
-            for i, c in zip(found[:k], counts[:k], strict=True)
-        ]
-    records = [
-        {"word": w, "count": c, "of": total, "share": c / total if total else None}
-        for w, c in pairs
-    ]
+    tokens, found = count_continuations(opened, open_scorer(opened), history, word or (), k)
+    records = [dataclasses.asdict(continuation) for continuation in found]
     if json:
         output.write_json({"schema": 1, "history": tokens, "continuations": records})
         return

@@ -160,24 +160,87 @@ def export_cli(
         str, typer.Option(metavar="|".join(EXPORT_FORMATS), help="Layout of the file.")
     ] = "word2vec",
     vectors: Annotated[
-        str, typer.Option(metavar="input|output", help="Word vectors, or rows of the output layer.")
-    ] = "input",
+        str | None,
+        typer.Option(
+            metavar="input|output",
+            help="Word vectors, or rows of the output layer.",
+            show_default="input",
+        ),
+    ] = None,
+    sentences: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXTFILE",
+            help="Instead of words, each line of this text (- for stdin): what the output layer "
+            "reads after its last word. The line number is the key; projector has the sentences.",
+        ),
+    ] = None,
+    segmented: Annotated[
+        bool, typer.Option("--segmented", help="The text is segmented: split at spaces only.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of --sentences.", show_default="auto")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the word vectors in a format that other programs read."""
-    from nplm_cli.vectors.export import save_vectors, write_vectors
+    """Write word vectors, or vectors of sentences, in a format that other programs read."""
+    from nplm_cli.vectors.export import (
+        number_sentences,
+        save_sentence_vectors,
+        save_vectors,
+        write_vectors,
+    )
 
-    keyed, _ = _load(source, vectors)
     if format not in EXPORT_FORMATS:
         raise ConfigError(f"--format {format!r}: expected one of {', '.join(EXPORT_FORMATS)}")
+    if str(file) == "-" and format not in SINGLE_FILE:
+        raise ConfigError(f"--format {format} cannot go to stdout: name a file")
+    if sentences is None:
+        if segmented or encoding is not None:
+            raise ConfigError("--segmented and --encoding belong to --sentences TEXTFILE")
+        keyed, _ = _load(source, vectors or "input")
+    else:
+        if vectors is not None:
+            raise ConfigError("--vectors chooses word vectors: leave it out beside --sentences")
+        texts, found = _sentence_vectors(source, sentences, encoding or "auto", segmented)
+        keyed = number_sentences(found)
     if str(file) == "-":
-        if format not in SINGLE_FILE:
-            raise ConfigError(f"--format {format} cannot go to stdout: name a file")
         sys.stdout.flush()
         write_vectors(sys.stdout.buffer, keyed, format)
         sys.stdout.buffer.flush()
         return
-    written = save_vectors(file, keyed, format)
+    if sentences is None:
+        written = save_vectors(file, keyed, format)
+    else:
+        written = save_sentence_vectors(file, found, texts, format)
     if not quiet:
         names = ", ".join(map(str, written))
         output.note(f"{len(keyed.words):,} vectors of {keyed.dim} dimensions: {names}")
+
+
+def _sentence_vectors(
+    source: Path, text: str, encoding: str, segmented: bool
+) -> tuple[list[str], Any]:
+    """Lines of a text and their vectors by a run."""
+    from nplm_cli.corpus.readers import read_lines, shown_name
+    from nplm_cli.query.run import Run
+    from nplm_cli.query.scorer import open_scorer
+    from nplm_cli.query.sentence_vectors import sentence_vectors
+    from nplm_cli.query.sentences import SentenceReader
+
+    if source.is_file():
+        raise ConfigError(f"{source} is a vector file: --sentences needs a run directory")
+    run = Run(source)
+    scorer = open_scorer(run)
+    if not run.config.model.neural:
+        sentence_vectors(scorer, [])  # says so before the text is read
+    reader = SentenceReader(run.recipe, segmented)
+    texts, ids = [], []
+    for line in read_lines([text], encoding):
+        texts.append(line.text)
+        ids.append(run.vocabulary.encode(span.token for span in reader.spans(line.text)))
+    for warning in reader.warnings:
+        output.warn(warning)
+    if not ids:
+        raise InputError(f"{shown_name(text)}: no line, so no sentence to export")
+    return texts, sentence_vectors(scorer, ids)

@@ -1,10 +1,20 @@
 """Neural language models (torch), one family a file; ``build`` makes one from its settings."""
 
 from nplm_cli.config import DropoutRates, ModelConfig
+from nplm_cli.models.attention import AttentionLM
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM
+from nplm_cli.models.recurrent import GruLM, LstmLM, SimpleRecurrentLM
+from nplm_cli.models.transformer import TransformerLM
 
-MODELS: dict[str, type[LanguageModel]] = {"ffn": FeedforwardLM}
+MODELS: dict[str, type[LanguageModel]] = {
+    "ffn": FeedforwardLM,
+    "rnn": SimpleRecurrentLM,
+    "gru": GruLM,
+    "lstm": LstmLM,
+    "attention": AttentionLM,
+    "transformer": TransformerLM,
+}
 
 
 def build(

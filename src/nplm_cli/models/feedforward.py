@@ -1,4 +1,4 @@
-"""The feedforward n-gram-window language model (Bengio et al. 2003).
+"""The feedforward n-gram-window language model (Bengio et al. 2003), and what came after.
 
     x = [C(w_{t-n+2}); ...; C(w_t)]     (concat; or their sum or mean)
     h = f(W x + b)                      (none, one or several hidden layers)
@@ -7,6 +7,18 @@
 Order n sees n - 1 words. Under ``concat`` the product W x is computed as a sum over window
 positions, each with its own block of W, so that a text is read once and windows are never
 copied out of it.
+
+Settings that are off in the classic model:
+
+far       features of the words before the window, appended to x (``far_context.py``)
+gate      h = f(W x + b) * sigmoid(V x + c), with f for the linear part of Dauphin et al. (2017)
+residual  a hidden layer adds its input to its output, where their sizes match
+norm pre  each layer reads layer norm of its input: the first of every word vector on its own,
+          before anything is made of them, so that the positions can still be projected one by
+          one; what residual adds is not normalised, and then one more norm closes the stack
+norm post layer norm of each layer's output, after what residual adds
+
+Dropout between hidden layers falls on what a layer reads, not on what residual adds.
 """
 
 import itertools
@@ -18,65 +30,132 @@ from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.base import Encoder, LanguageModel, State, linear
+from nplm_cli.models.far_context import FarContext
 from nplm_cli.models.regularisation import Dropout
+
+# Vectors of a batch with a far context that are held at once where no gradient is asked for: of
+# many short rows the far words before the text would take more memory than the text.
+MAX_VECTORS = 262_144
 
 
 class FeedforwardLM(LanguageModel):
-    """A window of n - 1 words, combined, through hidden layers to the output."""
+    """A window of n - 1 words and features of ``far`` words before it, through hidden layers."""
 
     def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> "WindowEncoder":
         """Make the window and the hidden layers."""
         return WindowEncoder(config, rates)
 
     def initial_state(self, batch: int) -> State:
-        """Return the window before the first word: ``</s>`` in all its places."""
-        device = self.embedding.weight.device
-        return (torch.full((batch, self.config.order - 1), EOS_ID, device=device),)
+        """Return the context before the first word: ``</s>`` in all its places."""
+        seen = self.config.order - 1 + self.config.far
+        return (torch.full((batch, seen), EOS_ID, device=self.embedding.weight.device),)
 
     def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read ids; the state is the last n - 1 of them."""
-        window = self.config.order - 1
+        """Read ids; the state is the last n - 1 + ``far`` of them."""
+        config = self.config
         ids_BS = torch.cat([state[0], ids_BT], dim=1)
+        new_state = (ids_BS[:, -state[0].shape[1] :],)
+        if config.far and not torch.is_grad_enabled():
+            vectors = ids_BS.shape[1] * (1 + config.kernels + config.averages)
+            pieces = ids_BS.split(max(1, MAX_VECTORS // vectors))
+            return torch.cat([self._read(piece) for piece in pieces]), new_state
+        return self._read(ids_BS), new_state
+
+    def _read(self, ids_BS: Tensor) -> Tensor:
         # The oldest id of the state is out of sight for the first prediction already.
-        hidden = self.encoder(self.embed(ids_BS[:, 1:]))
-        return self.finish(hidden), (ids_BS[:, -window:],)
+        return self.finish(self.encoder(self.embed(ids_BS[:, 1:])))
 
 
 class WindowEncoder(Encoder):
-    """Vectors of S = T + window - 1 words -> hidden states of T predictions."""
+    """Vectors of S = T + window + far - 1 words -> hidden states of T predictions."""
 
     def __init__(self, config: ModelConfig, rates: DropoutRates):
         window = config.order - 1
         combined = config.dim * (window if config.combine == "concat" else 1)
+        if config.far:
+            combined += config.dim * (config.kernels + config.averages)
         super().__init__(config, config.hidden if config.layers else combined)
         self.window = window
+        self.far_words = config.far
         self.combine = config.combine
+        self.far = FarContext(config) if config.far else None
         self.activation = ACTIVATIONS[config.activation or "tanh"]
         sizes = [combined] + [config.hidden] * config.layers
-        self.layers = nn.ModuleList(
-            linear(before, after, bias=config.hidden_bias)
-            for before, after in itertools.pairwise(sizes)
+        self.layers = hidden_layers(sizes, bias=config.hidden_bias)
+        self.gates = hidden_layers(sizes, bias=config.hidden_bias) if config.gate else None
+        self.residual = config.residual
+        self.residual_first = config.residual and combined == config.hidden
+        self.norm = config.norm if config.layers else "none"
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(width, eps=config.norm_eps) for width in self._norm_widths(config)
         )
         self.dropout = Dropout(rates.hidden, rates.locked)
 
+    def _norm_widths(self, config: ModelConfig) -> list[int]:
+        match self.norm:
+            case "pre":
+                after_first = config.layers if self.residual else config.layers - 1
+                return [config.dim] + [config.hidden] * after_first
+            case "post":
+                return [config.hidden] * config.layers
+        return []
+
     def forward(self, x_BSE: Tensor) -> Tensor:
         """Combine each window of vectors and pass it through the hidden layers."""
-        shifted = [x_BSE[:, k : x_BSE.shape[1] - self.window + 1 + k] for k in range(self.window)]
-        layers = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-        if self.combine == "concat" and layers:
-            first = layers.pop(0)
-            blocks = first.weight.chunk(self.window, dim=1)
-            hidden = nn.functional.linear(shifted[0], blocks[0], first.bias)
-            for x_BTE, block in zip(shifted[1:], blocks[1:], strict=True):
-                hidden = hidden + nn.functional.linear(x_BTE, block)
-            hidden = self.activation(hidden)
-        elif self.combine == "concat":
-            hidden = torch.cat(shifted, dim=-1)
-        else:
-            hidden = torch.stack(shifted).sum(0)
-            if self.combine == "mean":
-                hidden = hidden / self.window
-            hidden = self.activation(layers.pop(0)(hidden)) if layers else hidden
-        for layer in layers:
-            hidden = self.activation(layer(self.dropout(hidden)))
+        words = self.norms[0](x_BSE) if self.norm == "pre" else x_BSE
+        pieces = self.combined(words)
+        if not self.layers:
+            return joined(pieces)
+        hidden = self.hidden(0, pieces)
+        if self.residual_first:
+            hidden = hidden + joined(pieces if words is x_BSE else self.combined(x_BSE))
+        hidden = self.norms[0](hidden) if self.norm == "post" else hidden
+        for layer in range(1, len(self.layers)):
+            read = self.norms[layer](hidden) if self.norm == "pre" else hidden
+            new = self.hidden(layer, [self.dropout(read)])
+            hidden = hidden + new if self.residual else new
+            hidden = self.norms[layer](hidden) if self.norm == "post" else hidden
+        if self.norm == "pre" and self.residual:
+            hidden = self.norms[-1](hidden)
         return hidden
+
+    def combined(self, x_BSE: Tensor) -> list[Tensor]:
+        """Return what the first layer reads, in pieces (B, T, ...) that stand side by side."""
+        near = x_BSE[:, self.far_words :] if self.far_words else x_BSE
+        positions = near.shape[1] - self.window + 1
+        shifted = [near[:, k : k + positions] for k in range(self.window)]
+        if self.combine != "concat":
+            total = torch.stack(shifted).sum(0)
+            shifted = [total / self.window if self.combine == "mean" else total]
+        if self.far is None:
+            return shifted
+        return [*shifted, self.far(x_BSE[:, : positions + self.far_words - 1])]
+
+    def hidden(self, layer: int, pieces: list[Tensor]) -> Tensor:
+        """Return the units of a hidden layer, gated if the model is."""
+        units = self.activation(product(self.layers[layer], pieces))
+        if self.gates is None:
+            return units
+        return units * torch.sigmoid(product(self.gates[layer], pieces))
+
+
+def hidden_layers(sizes: list[int], *, bias: bool) -> nn.ModuleList:
+    """Make the linear maps between layers of these sizes."""
+    return nn.ModuleList(
+        linear(before, after, bias=bias) for before, after in itertools.pairwise(sizes)
+    )
+
+
+def product(layer: nn.Module, pieces: list[Tensor]) -> Tensor:
+    """Return W [pieces side by side] + b as a sum over the pieces, each with its block of W."""
+    assert isinstance(layer, nn.Linear)
+    blocks = layer.weight.split([piece.shape[-1] for piece in pieces], dim=1)
+    total = nn.functional.linear(pieces[0], blocks[0], layer.bias)
+    for piece, block in zip(pieces[1:], blocks[1:], strict=True):
+        total = total + nn.functional.linear(piece, block)
+    return total
+
+
+def joined(pieces: list[Tensor]) -> Tensor:
+    """Return the pieces side by side."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)

@@ -2,7 +2,14 @@
 
 from types import ModuleType
 
-from nplm_cli.query import feedforward
+from nplm_cli.query import attention, feedforward, recurrent, transformer
 
 # Architecture -> module with expected_shapes, initial_state and forward.
-FORWARD: dict[str, ModuleType] = {"ffn": feedforward}
+FORWARD: dict[str, ModuleType] = {
+    "ffn": feedforward,
+    "rnn": recurrent,
+    "gru": recurrent,
+    "lstm": recurrent,
+    "attention": attention,
+    "transformer": transformer,
+}

@@ -1,5 +1,10 @@
-"""Exact log-probabilities of id sequences in numpy, the same two calls for every architecture."""
+"""Exact log-probabilities of id sequences in numpy, the same calls for every architecture.
 
+Whole parts (``nll``), or word by word: ``begin`` reads the beginning of a sentence, ``advance``
+goes on from there. Shape suffixes: B rows, T positions, V vocabulary, D hidden, N predictions.
+"""
+
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +17,7 @@ from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.evaluation.ledger import Baselines
 from nplm_cli.ngram import NgramModel, unigram_log_probs
 from nplm_cli.query import FORWARD
+from nplm_cli.query.layers import State, Weights
 from nplm_cli.query.run import Run, open_ngram
 
 # Logits of one chunk, and ids of one batch: sizes at which products are efficient.
@@ -29,20 +35,31 @@ class Scorer(Protocol):
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction of a part, aligned with ``part.ids_N`` (float64)."""
 
-    def next_log_probs(self, history: list[int]) -> np.ndarray:
-        """Natural log-probabilities (V,) of the next id after a text that starts the sentence."""
+    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
+        """Read a sentence's first ids, the same in each of ``rows`` rows.
+
+        Returns natural log-probabilities (B, V), float64, of the next id, and the state to go on
+        from; the batch is axis 0 of every array of a state, and a state is never changed.
+        """
+
+    def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Read one more id in each row; returns what ``begin`` returns."""
+
+    def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
+        """Natural log-probabilities (V,) of the next id after a sentence's first ids."""
 
 
 class NeuralScorer:
     """A neural model's weights, read by the numpy forward of its architecture."""
 
-    def __init__(self, weights: TensorFile, config: ModelConfig):
+    def __init__(self, weights: TensorFile | Weights, config: ModelConfig):
         self.weights, self.config = weights, config.resolved()
         self.module = FORWARD[config.arch]
         context = self.config.context
         self.order = None if context is None else context + 1
         self._output_VD = weights["embedding.weight" if self.config.tie else "output.weight"]
         self._bias_V = weights["output.bias"] if config.output_bias else None
+        self.width = self._output_VD.shape[1]
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction; rows are bucketed by length, padding is never scored."""
@@ -76,18 +93,35 @@ class NeuralScorer:
             logits += self._bias_V
         return logits
 
-    def next_log_probs(self, history: list[int]) -> np.ndarray:
+    def hidden(self, ids_BT: np.ndarray) -> np.ndarray:
+        """What the output layer reads, (B, T, D), each row from the initial state on."""
+        state = self.module.initial_state(self.config, len(ids_BT))
+        hidden_BTD, _ = self.module.forward(self.weights, self.config, ids_BT, state)
+        return hidden_BTD
+
+    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
+        """Log-probabilities (B, V) after a sentence's first ids, all rows alike, and the state."""
+        ids_BT = np.array([[EOS_ID, *history]], np.int64)
+        log_p_BV, state = self._read(ids_BT, self.module.initial_state(self.config, 1))
+        return log_p_BV.repeat(rows, axis=0), tuple(piece.repeat(rows, axis=0) for piece in state)
+
+    def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Log-probabilities (B, V) after one more id in each row, and the state."""
+        return self._read(np.asarray(ids_B, np.int64)[:, None], state)
+
+    def _read(self, ids_BT: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        hidden_BTD, state = self.module.forward(self.weights, self.config, ids_BT, state)
+        logits_BV = self._logits(hidden_BTD[:, -1]).astype(np.float64)
+        logits_BV -= logits_BV.max(axis=1, keepdims=True)
+        return logits_BV - np.log(np.exp(logits_BV).sum(axis=1, keepdims=True)), state
+
+    def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
         """Natural log-probabilities of the next id; float64, exp of them sums to 1."""
-        ids = np.array([[EOS_ID, *history]], np.int64)
-        state = self.module.initial_state(self.config, 1)
-        hidden_BTD, _ = self.module.forward(self.weights, self.config, ids, state)
-        logits_V = self._logits(hidden_BTD[:, -1])[0].astype(np.float64)
-        logits_V -= logits_V.max()
-        return logits_V - np.log(np.exp(logits_V).sum())
+        return self.begin(history)[0][0]
 
 
 class NgramScorer:
-    """An n-gram count model behind the same two calls."""
+    """An n-gram count model behind the same calls; its state is the last n - 1 ids (B, T)."""
 
     def __init__(self, model: NgramModel):
         self.model = model
@@ -97,9 +131,24 @@ class NgramScorer:
         """Nats of each prediction; infinite where relative frequencies give 0."""
         return 0.0 - self.model.log_probs(part.ids_N, context=context, file_starts=part.file_starts)
 
-    def next_log_probs(self, history: list[int]) -> np.ndarray:
+    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
+        """Log-probabilities (B, V) after a sentence's first ids, all rows alike, and the state."""
+        return self._read(np.array([[EOS_ID, *history]], np.int64).repeat(rows, axis=0))
+
+    def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Log-probabilities (B, V) after one more id in each row, and the state."""
+        return self._read(np.column_stack([state[0], np.asarray(ids_B, np.int64)]))
+
+    def _read(self, ids_BT: np.ndarray) -> tuple[np.ndarray, State]:
+        ids_BT = ids_BT[:, max(0, ids_BT.shape[1] - self.model.order + 1) :]
+        windows = [tuple(row) for row in ids_BT.tolist()]
+        # Rows with the same window, such as all rows at the start, are looked up once.
+        found = {window: self.model.next_log_probs(window) for window in dict.fromkeys(windows)}
+        return np.stack([found[window] for window in windows]), (ids_BT,)
+
+    def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
         """Natural log-probabilities of the next id after a sentence's first words."""
-        return self.model.next_log_probs([EOS_ID, *history])
+        return self.begin(history)[0][0]
 
 
 def open_scorer(run: Run) -> Scorer:

@@ -10,7 +10,7 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Literal, cast, get_args
 
@@ -61,10 +61,8 @@ def save_vectors(path: str | Path, keyed: KeyedVectors, format: str) -> list[Pat
             (words_path(array_path), lambda file: _write_words(file, keyed)),
         )
     if form == "projector":
-        stem = path.name.removesuffix(".tsv").removesuffix(".vectors").removesuffix(".metadata")
-        return _write_pair(
-            (path.with_name(stem + ".vectors.tsv"), lambda file: _write_tsv(file, keyed)),
-            (path.with_name(stem + ".metadata.tsv"), lambda file: _write_metadata(file, keyed)),
+        return _write_projector(
+            path, lambda file: _write_tsv(file, keyed), lambda file: _write_metadata(file, keyed)
         )
     with atomic_write(path) as file:
         if path.suffix == ".gz":
@@ -87,6 +85,35 @@ def write_vectors(file: IO[bytes], keyed: KeyedVectors, format: str) -> None:
             f"format {form} does not go to a stream: name a file, or choose {', '.join(_WRITERS)}"
         )
     _WRITERS[form](file, keyed)
+
+
+def save_sentence_vectors(
+    path: str | Path, vectors_ND: np.ndarray, texts: Sequence[str], format: str
+) -> list[Path]:
+    """Write a vector for each sentence and return the files written, each atomically.
+
+    ``projector`` writes the sentences, with their line numbers from 1, as NAME.metadata.tsv; in
+    the other formats the line number is the key, for two lines may hold the same words, and most
+    formats cut a key at a space. Raises as ``save_vectors`` does.
+    """
+    keyed = number_sentences(vectors_ND)
+    if format != "projector":
+        return save_vectors(path, keyed, format)
+    _checked(keyed, format)
+
+    def write_texts(file: IO[bytes]) -> None:
+        file.write(b"line\tsentence\n")
+        for number, text in zip(keyed.words, texts, strict=True):
+            # The blanks between words are no part of them; a tab would begin another column.
+            shown = _SURROGATES.sub("\ufffd", " ".join(text.split()))
+            file.write(f"{number}\t{shown}\n".encode())
+
+    return _write_projector(Path(path), lambda file: _write_tsv(file, keyed), write_texts)
+
+
+def number_sentences(vectors_ND: np.ndarray) -> KeyedVectors:
+    """Vectors of sentences under the numbers of their lines, from 1."""
+    return KeyedVectors([str(number + 1) for number in range(len(vectors_ND))], vectors_ND)
 
 
 def _checked(keyed: KeyedVectors, form: str) -> Format:
@@ -199,6 +226,16 @@ def _write_metadata(file: IO[bytes], keyed: KeyedVectors) -> None:
     file.write(b"word\tcount\n")
     for word, count in zip(keyed.words, keyed.counts.tolist(), strict=True):
         file.write(b"%s\t%d\n" % (word.encode(), count))
+
+
+def _write_projector(
+    path: Path, vectors: Callable[[IO[bytes]], None], metadata: Callable[[IO[bytes]], None]
+) -> list[Path]:
+    stem = path.name.removesuffix(".tsv").removesuffix(".vectors").removesuffix(".metadata")
+    return _write_pair(
+        (path.with_name(stem + ".vectors.tsv"), vectors),
+        (path.with_name(stem + ".metadata.tsv"), metadata),
+    )
 
 
 def _write_pair(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> list[Path]:

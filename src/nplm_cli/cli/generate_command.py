@@ -1,0 +1,120 @@
+"""``nplm generate``: sentences drawn from a model, one a line."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nplm_cli.cli import output
+from nplm_cli.cli.ask import Json, RunArgument, Segmented, tell_prompt
+
+if TYPE_CHECKING:
+    from nplm_cli.query.generate import Sample
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("generate")(generate_cli)
+
+
+def generate_cli(
+    run: RunArgument,
+    prompt: Annotated[str, typer.Option(help="The beginning of each sentence.")] = "",
+    samples: Annotated[int, typer.Option("--samples", help="How many sentences.")] = 1,
+    max_length: Annotated[
+        int, typer.Option(help="At most so many tokens after the prompt, </s> counted.")
+    ] = 100,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1 likely words become likelier, above 1 less so.")
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from the K most probable words.", metavar="K")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Draw from the nucleus: the fewest words whose mass reaches P, after --top-k.",
+            metavar="P",
+        ),
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Always take the most probable word.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed; sample i of a seed is the same whatever -n.")
+    ] = 1,
+    unk: Annotated[
+        bool,
+        typer.Option(
+            "--unk/--no-unk",
+            help="<unk> may be drawn; else its mass is shared out among the other words.",
+        ),
+    ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="A row a token, with the model's own probability, before temperature and cuts.",
+        ),
+    ] = False,
+    segmented: Segmented = False,
+    json: Json = False,
+) -> None:
+    """Draw sentences from a model, each up to its end, one a line."""
+    from nplm_cli.query.generate import Sampling, generate, join_words
+    from nplm_cli.query.predict import read_prompt
+    from nplm_cli.query.run import Run
+    from nplm_cli.query.scorer import open_scorer
+
+    sampling = Sampling(temperature, top_k, top_p, greedy, unk)
+    opened = Run(run)
+    read = read_prompt(opened, prompt, segmented=segmented)
+    scorer = open_scorer(opened)
+    drawn = generate(
+        scorer,
+        opened.vocabulary,
+        read.ids,
+        samples,
+        sampling=sampling,
+        max_length=max_length,
+        seed=seed,
+    )
+    tell_prompt(read)
+    shown = _told_when_stuck(drawn, prompt)
+    if probabilities and not json:
+        output.write_table(
+            ["sample", "token", "id", "probability", "surprisal_bits"],
+            ([i, *token] for i, sample in enumerate(shown, 1) for token in sample.tokens),
+        )
+        return
+    for sample in shown:
+        text = join_words([*read.tokens, *sample.words], opened.recipe)
+        if json:
+            output.write_json(_record(prompt, text, sample))
+        else:
+            output.write_line(output.plain(text))
+        sys.stdout.flush()  # a sentence is shown as soon as it is there
+
+
+def _record(prompt: str, text: str, sample: "Sample") -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "prompt": prompt,
+        "text": text,
+        "tokens": [token._asdict() for token in sample.tokens],
+        "finished": sample.finished,
+    }
+
+
+def _told_when_stuck(samples: "Iterable[Sample]", prompt: str) -> "Iterator[Sample]":
+    told = False
+    for sample in samples:
+        if sample.stuck and not told:
+            told = True
+            last = sample.words[-1] if sample.words else prompt
+            output.note(
+                f"no word may follow {last!r}: nothing else was ever seen there, so the sentence "
+                "ends early (--unk allows <unk>; train with --smoothing kn for all words)"
+            )
+        yield sample

@@ -27,9 +27,25 @@ SMALL = {
     "dim": 8, "hidden": 12, "window": 6, "stride": 2, "threads": 1, "batch": 8, "bptt": 5, "lr": 0.01,
     "dropout": 0.1, "steps": 30, "max_size": 30, "device": "cpu",
 }  # fmt: skip
-RANDOM_WORDS = (
-    "red green blue small large old new cat dog bird fish sees likes fears finds the a".split()
-)
+RANDOM_WORDS = [
+    "red",
+    "green",
+    "blue",
+    "small",
+    "large",
+    "old",
+    "new",
+    "cat",
+    "dog",
+    "bird",
+    "fish",
+    "sees",
+    "likes",
+    "fears",
+    "finds",
+    "the",
+    "a",
+]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def generate_cli(
         bool, typer.Option("--greedy", help="Always take the most probable word.")
     ] = False,
     seed: Annotated[
-        int, typer.Option(help="Seed; sample i of a seed is the same whatever -n.")
+        int, typer.Option(help="Seed; sample i of a seed is the same whatever --samples.")
     ] = 1,
     unk: Annotated[
         bool,

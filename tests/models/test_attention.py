@@ -287,6 +287,32 @@ def test_training_reads_no_id_twice(arch, monkeypatch):
     assert sum(read) == 3 * 24
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_word_by_word_what_is_read_again_is_read_once_a_block(arch, monkeypatch):
+    model = made(arch, 6, 2)
+    read = []
+    encode = type(model.encoder).forward
+
+    def counted(self, x, *rest):
+        read.append(x.shape[1])
+        return encode(self, x, *rest)
+
+    monkeypatch.setattr(type(model.encoder), "forward", counted)
+    state = model.initial_state(1)
+    for word in ids_of(1, 12)[0]:
+        _, state = model(word.view(1, 1), state)
+    assert read == [1] * 6 + [5, 1] * 3
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
+def test_fixed_positions_are_not_stored(arch, positions):
+    model = made(arch, 6, 2, positions=positions)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert shapes == FORWARD[arch].expected_shapes(model.config, V)
+    assert ("encoder.positions.weight" in shapes) is (positions == "learned")
+
+
 # Gradients
 
 

@@ -8,7 +8,8 @@ from torch import nn
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.models import build
 from nplm_cli.models.activations import ACTIVATIONS
-from nplm_cli.models.recurrent import gru_step, lstm_step, one_chunk, rnn_step
+from nplm_cli.models.cells import gru_step, lstm_step, rnn_step
+from nplm_cli.models.recurrent import one_chunk
 from nplm_cli.query import FORWARD
 
 V = 11

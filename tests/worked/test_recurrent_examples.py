@@ -10,7 +10,7 @@ import torch
 
 from nplm_cli.config import ModelConfig
 from nplm_cli.models import build
-from nplm_cli.models.recurrent import lstm_cell, lstm_hidden
+from nplm_cli.models.cells import lstm_cell, lstm_hidden
 from nplm_cli.query import FORWARD
 from nplm_cli.training.losses import OutputLoss
 

@@ -15,8 +15,8 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 PEEPHOLES = 3
 sigmoid = ACTIVATIONS["sigmoid"]
 
-# What goes into the gates, W x + b + U h (of gru: W x + b and U h), and a layer's state -> its
-# new state, the output first.
+# The input's share of what goes into the gates (input weights times x, plus bias) and a layer's
+# state -> its new state, the output first.
 Step = Callable[[np.ndarray, State], State]
 
 

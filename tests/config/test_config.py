@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.config import (
     DEFAULT_LR,
     PRESETS,
@@ -100,8 +101,8 @@ def test_replace_finds_the_section():
         (ModelConfig, {"vectors": 3}, "--vectors 3: expected str"),
         (
             ModelConfig,
-            {"arch": "fnn"},
-            "--arch 'fnn': expected one of ffn, .*; did you mean 'ffn'?",
+            {"arch": "lstn"},
+            "--arch 'lstn': expected one of ffn, .*; did you mean 'lstm'?",
         ),
         (ModelConfig, {"activation": ["tanh"]}, "--activation .*: expected one of tanh, relu"),
         (ModelConfig, {"combine": None}, "--combine None: expected one of concat, sum, mean"),
@@ -130,9 +131,12 @@ def test_bounds_hold_on_both_sides(section, field):
     tiny = 1 if whole else 1e-6
     option = "--" + field.name.replace("_", "-")
 
+    # What a value needs beside it.
+    beside = {"far": {"kernels": 1}, "heads": {"dim": 256}}.get(field.name, {})
+
     def accepted(value):
         try:
-            section(**{field.name: value})
+            section(**{field.name: value, **beside})
         except ConfigError as error:
             assert option in str(error)  # noqa: PT017
             return False
@@ -151,6 +155,37 @@ def test_bounds_hold_on_both_sides(section, field):
         assert accepted(above + tiny)
     if below is not None:
         assert not accepted(below)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"far": 3}, "--far 3 needs --kernels or --averages"),
+        ({"heads": 3, "dim": 8}, "--heads 3 does not divide --dim 8"),
+        ({"window": 4, "stride": 5}, "--stride 5: expected at most --window"),
+        ({"arch": "lstm", "layers": 0}, "--layers 0: --arch lstm"),
+        ({"arch": "ffn", "order": 1}, "--order 1 sees no word"),
+    ],
+)
+def test_settings_that_contradict_each_other(values, words):
+    with pytest.raises(ConfigError, match=words):
+        ModelConfig(**values)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_resolved_leaves_nothing_open_that_acts(arch):
+    architecture = ARCHITECTURES[arch]
+    resolved = ModelConfig(arch=arch).resolved()
+    assert resolved.resolved() is resolved
+    for name in architecture.settings | {"tie"}:
+        if hasattr(resolved, name):  # the others are settings of the training
+            assert getattr(resolved, name) is not None, name
+
+
+def test_a_choice_stands_above_the_architecture():
+    config = ModelConfig(arch="attention", tie=False, positions="none", window=9).resolved()
+    assert (config.tie, config.positions, config.stride, config.heads) == (False, "none", 4, 1)
+    assert ModelConfig(arch="transformer", dim=6).resolved().heads == 2
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -36,7 +36,7 @@ class LanguageModel(nn.Module, ABC):
         super().__init__()
         self.config = config
         # skip_init: init_weights gives the values; torch's own would draw global random numbers.
-        self.embedding = WordTable(vocabulary_size, config.dim)
+        self.embedding = WordTable(vocabulary_size, config.dim, self.word_deviation(config))
         self.word_dropout = WordDropout(rates.word)
         self.embedding_dropout = EmbeddingDropout(rates.embedding)
         self.input_dropout = Dropout(rates.input, rates.locked)
@@ -50,6 +50,10 @@ class LanguageModel(nn.Module, ABC):
     def context(self) -> int | None:
         """How many previous tokens a prediction can see; None when unbounded."""
         return self.config.context
+
+    def word_deviation(self, config: ModelConfig) -> float:
+        """Standard deviation of the first word vectors under ``--init small``."""
+        return 0.1
 
     @abstractmethod
     def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> "Encoder":
@@ -136,9 +140,10 @@ def linear(before: int, after: int, *, bias: bool) -> nn.Linear:
 class WordTable(nn.Embedding):
     """The word vectors (V, E)."""
 
-    def __init__(self, vocabulary_size: int, dim: int):
+    def __init__(self, vocabulary_size: int, dim: int, deviation: float):
         super().__init__(vocabulary_size, dim, _weight=torch.empty(vocabulary_size, dim))
+        self.deviation = deviation
 
     def init_parameter(self, name: str, parameter: Tensor, generator: torch.Generator) -> None:
-        """Normal of deviation 0.1."""
-        normal_(parameter, 0.1, generator)
+        """Normal of the deviation that the model asks for."""
+        normal_(parameter, self.deviation, generator)

@@ -16,6 +16,8 @@ Shape suffixes: B rows, T new ids, S cached and new ones, C cached ids, R rows o
 the encoder, L ids of such a row, E word vectors, H heads, D a head's share of E.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,10 @@ class WindowedLM(LanguageModel):
     """An attention model that reads by the rule above; a subclass builds the encoder."""
 
     encoder: BlockEncoder
+
+    def word_deviation(self, config: ModelConfig) -> float:
+        """Small where the word vectors are the output matrix, too: hidden states are of size 1."""
+        return min(0.1, 1 / math.sqrt(10 * config.dim)) if config.tie else 0.1
 
     def initial_state(self, batch: int) -> State:
         """Return an empty block: a text starts with nothing before it."""

@@ -38,7 +38,7 @@ def pick_device(name: str) -> torch.device:
 def memory_estimate(run: Run, device: torch.device) -> str:
     """One line, before anything is allocated: parameters, and bytes that training will hold."""
     config, vocabulary = run.config, len(run.vocabulary)
-    shapes = FORWARD[config.model.arch].expected_shapes(config.model, vocabulary)
+    shapes = FORWARD[config.model.arch].expected_shapes(config.model.resolved(), vocabulary)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     parameters = sum(sizes.values())
     frozen = sizes["embedding.weight"] if config.model.freeze_vectors else 0

@@ -26,14 +26,17 @@ CORPORA = {
         ("--max-size", "10000", "--batch", "32"),
     ),
 }
-COMMON = ("--dim", "200", "--tie", "--schedule", "cosine", "--clip", "1", "--patience", "0")
+COLUMNS = ["arch", "parameters", "tokens/s", "tokens", "valid ppl", "Kneser-Ney", "ratio"]
+COMMON = ("--dim", "128", "--tie", "--schedule", "cosine", "--clip", "1", "--patience", "0")
 SETTINGS = {
-    "ffn": ("--order", "6", "--hidden", "300", "--dropout", "0.2", "--lr", "0.004"),
-    "rnn": ("--hidden", "300", "--dropout", "0.2", "--lr", "0.002"),
-    "gru": ("--hidden", "300", "--dropout", "0.2", "--lr", "0.004"),
-    "lstm": ("--hidden", "300", "--dropout", "0.2", "--lr", "0.004"),
+    "ffn": ("--order", "6", "--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
+    "rnn": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.002"),
+    "gru": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
+    "lstm": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
     "attention": ("--dropout", "0.1", "--lr", "0.004", "--window", "32"),
-    "transformer": ("--layers", "2", "--hidden", "400", "--dropout", "0.1", "--lr", "0.002", "--window", "96"),
+    "transformer": (
+        "--layers", "2", "--hidden", "512", "--dropout", "0.1", "--lr", "0.003", "--window", "64",
+    ),
 }  # fmt: skip
 
 
@@ -69,7 +72,7 @@ def main() -> None:
                 sys.exit(done.returncode)
             rows.append(_row(arch, json.loads(done.stdout)))
             print("  ".join(rows[-1]), flush=True)
-    print(table(["arch", "parameters", "tokens/s", "tokens", "valid ppl", "Kneser-Ney", "ratio"], rows))
+    print(table(COLUMNS, rows))
 
 
 def _row(arch: str, report: dict) -> list[str]:

@@ -104,7 +104,7 @@ MUTANTS = (
     mutant(
         "mean of the batch's own",
         "batches of a full-batch step are weighted by batch, not by prediction",
-        (LOOP, "(total / predictions).backward()", "(total / batch.predictions).backward()"),
+        (LOOP, "objective = total / predictions", "objective = total / batch.predictions"),
         tests="training",
     ),
     mutant(
@@ -159,8 +159,8 @@ MUTANTS = (
         "patience measures from the best so far: a creep below the tolerance never adds up",
         (
             LOOP,
-            "self.schedule.after_evaluation(improved)",
-            "progress.reference_nats = watched\n        self.schedule.after_evaluation(improved)",
+            "self.schedule.after_evaluation(progress.note_evaluation(watched, config))",
+            "self.schedule.after_evaluation(progress.note_evaluation(watched, config))\n        progress.reference_nats = watched",
         ),
         tests="training",
     ),
@@ -195,7 +195,7 @@ MUTANTS = (
     mutant(
         "worse weights kept as best",
         "the weights of the worst evaluation are stored",
-        (LOOP, "watched < progress.best_nats", "watched > progress.best_nats"),
+        ("training/progress.py", "watched < self.best_nats", "watched > self.best_nats"),
         tests="training",
     ),
     mutant(
@@ -221,6 +221,75 @@ MUTANTS = (
         "sentences are not shuffled anew",
         (BATCHES, "np.random.default_rng([self.seed, epoch])", "np.random.default_rng([self.seed])"),
         tests="training",
+    ),
+    # Recurrence, attention, regularisation.
+    mutant(
+        "gates exchanged",
+        "input and forget gate change places, in torch's written-out step",
+        ("models/cells.py", "lstm_cell(c_BH, torch.sigmoid(i), torch.sigmoid(f)", "lstm_cell(c_BH, torch.sigmoid(f), torch.sigmoid(i)"),
+        tests="models worked",
+    ),
+    mutant(
+        "output gate sees the old cell",
+        "the peephole of o reads c before the step, in torch and numpy alike",
+        ("models/cells.py", "o = o + _seen(c_BH, peephole[2])", "o = o + _seen(old, peephole[2])"),
+        ("models/cells.py", "    if peephole is not None:\n        i, f =", "    old = c_BH\n    if peephole is not None:\n        i, f ="),
+        ("query/recurrent.py", "output = output + see(c_BH, peephole[2])", "output = output + see(state[1], peephole[2])"),
+        tests="worked",
+    ),
+    mutant(
+        "update gate the other way round",
+        "z keeps what it should renew, in the written-out step",
+        ("models/cells.py", "(1 - update) * candidate + update * h_BH", "update * candidate + (1 - update) * h_BH"),
+        tests="models",
+    ),
+    mutant(
+        "attention sees the future",
+        "the mask lets a position see the next one",
+        ("models/attention.py", "device=device).tril()", "device=device).tril(1)"),
+        tests="models worked",
+    ),
+    mutant(
+        "scores not scaled",
+        "the scores are not divided by the root of the head's size, in torch and numpy alike",
+        ("models/attention.py", "k_RHSD.transpose(2, 3) / math.sqrt(q_RHLD.shape[3])", "k_RHSD.transpose(2, 3)"),
+        tests="models worked",
+    ),
+    mutant(
+        "positions from 0",
+        "sinusoids start one place late, in torch",
+        ("models/attention.py", "torch.arange(1, count + 1,", "torch.arange(0, count,"),
+        tests="worked",
+    ),
+    mutant(
+        "dropout without scaling",
+        "what is left is not made larger: means shrink in training only",
+        ("models/regularisation.py", ".bernoulli_(keep, generator=self.generator).div_(keep)", ".bernoulli_(keep, generator=self.generator)"),
+        tests="training",
+    ),
+    mutant(
+        "weight drop does nothing",
+        "recurrent weights are never dropped",
+        ("models/recurrent.py", "self.weight_drop(self.recurrent.weight)", "self.recurrent.weight"),
+        tests="models",
+    ),
+    mutant(
+        "the last weights kept instead of their average",
+        "--average has no effect on what is stored",
+        (LOOP, "        with self.average.in_place():\n            save_weights", "        if True:\n            save_weights"),
+        tests="training",
+    ),
+    mutant(
+        "unknown word generated",
+        "<unk> is drawn though nobody asked for it",
+        ("query/generate.py", "z_V[UNK_ID] = -np.inf", "pass"),
+        tests="query",
+    ),
+    mutant(
+        "nucleus without its last word",
+        "the word that crosses the mass is cut off",
+        ("query/generate.py", "best[: 1 + np.count_nonzero(", "best[: np.count_nonzero("),
+        tests="query",
     ),
     # The vocabulary and the text.
     mutant(
@@ -307,8 +376,8 @@ MUTANTS = (
     ),
     mutant(
         "unpaired bootstrap",
-        "the two models are not compared on the same sentences",
-        ("evaluation/significance.py", "difference_S[drawn].sum(1)", "difference_S[drawn[:, ::-1] - 1].sum(1)"),
+        "nats and predictions come from different draws of sentences",
+        ("evaluation/significance.py", "row[begin:end] = column_S[drawn].sum(1)", "row[begin:end] = column_S[random.integers(0, sentences, (end - begin, sentences))].sum(1)"),
         tests="evaluation",
     ),
     # Kneser-Ney.

@@ -5,6 +5,7 @@ window.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -107,25 +108,30 @@ for folder, changes in json.loads(sys.argv[2]).items():
 """
 
 
-def test_same_seed_same_bytes_in_another_process_and_hash_seed(trained, arch, text, tmp_path):
-    import json
-
-    config = Run(trained).config
-    changes = {**SMALL, "format": "segmented", "arch": arch, "context": config.training.context}
-    other = {**changes, "seed": 2}
+@pytest.fixture(scope="module")
+def elsewhere(text, tmp_path_factory):
+    """The same trainings in another process, under another hash seed; and one of another seed."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    same = {"format": "segmented", **SMALL}
+    wanted = {
+        f"{arch}-{policy}": {**same, "arch": arch, "context": policy}
+        for arch in NEURAL
+        for policy in ("sentence", "stream")
+    }
+    wanted["seed 2"] = {**same, "arch": "ffn", "seed": 2}
+    told = json.dumps({str(folder / name): changes for name, changes in wanted.items()})
     subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            SAME_BYTES,
-            str(text),
-            json.dumps({str(tmp_path / "a"): changes, str(tmp_path / "b"): other}),
-        ],
+        [sys.executable, "-c", SAME_BYTES, str(text), told],
         env={**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
     )
-    assert digest(tmp_path / "a") == digest(trained)
-    assert digest(tmp_path / "b") != digest(trained)
+    return folder
+
+
+def test_same_seed_same_bytes_in_another_process_and_hash_seed(trained, arch, elsewhere):
+    policy = Run(trained).config.training.context
+    assert digest(elsewhere / f"{arch}-{policy}") == digest(trained)
+    assert digest(elsewhere / "seed 2") != digest(trained)
 
 
 def test_interrupted_and_resumed_is_uninterrupted(trained, arch, text, tmp_path):

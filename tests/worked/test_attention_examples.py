@@ -16,7 +16,7 @@ from nplm_cli.models import build
 from nplm_cli.models.attention import attention, sinusoidal_positions, split_heads
 from nplm_cli.query import attention as twin
 from nplm_cli.query import window_cache as query_window_cache
-from nplm_cli.query.transformer import layer_norm
+from nplm_cli.query.layers import layer_norm
 
 # 这 本 书 很 好 看
 TABLE = [[0.2, 0.2], [0.3, 0.1], [0.2, 0.1], [0.1, 0.3], [0.1, 0.2], [0.1, 0.1]]

@@ -10,7 +10,15 @@ import numpy as np
 from nplm_cli.config import ModelConfig
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.query.far_context import far_features, far_shapes
-from nplm_cli.query.layers import ACTIVATIONS, Shapes, State, Weights, outer_shapes, project
+from nplm_cli.query.layers import (
+    ACTIVATIONS,
+    Shapes,
+    State,
+    Weights,
+    layer_norm,
+    outer_shapes,
+    project,
+)
 
 # Vectors of a batch with a far context that are held at once.
 MAX_VECTORS = 262_144
@@ -118,9 +126,5 @@ def _product(weights: Weights, name: str, layer: int, pieces: list[np.ndarray]) 
 
 
 def _normalised(weights: Weights, config: ModelConfig, norm: int, x: np.ndarray) -> np.ndarray:
-    """Layer norm (Ba et al. 2016) over the last axis."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    variance = np.square(centred).mean(axis=-1, keepdims=True)
-    scaled = centred / np.sqrt(variance + np.float32(config.norm_eps))
     name = f"encoder.norms.{norm}"
-    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    return layer_norm(x, weights[f"{name}.weight"], weights[f"{name}.bias"], config.norm_eps)

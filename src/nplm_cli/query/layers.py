@@ -50,3 +50,13 @@ def project(weights: Weights, hidden_BTH: np.ndarray) -> np.ndarray:
     if "encoder.projection.weight" in weights:
         return hidden_BTH @ weights["encoder.projection.weight"].T
     return hidden_BTH
+
+
+def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:
+    """Mean 0 and variance 1 (of the population) over the last axis, then scaled and shifted.
+
+    Ba, Kiros & Hinton (2016); ``eps`` is added to the variance.
+    """
+    x = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(x).mean(axis=-1, keepdims=True)
+    return x / np.sqrt(variance + x.dtype.type(eps)) * weight + bias

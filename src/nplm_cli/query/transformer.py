@@ -6,7 +6,14 @@ Shape suffixes: B rows, T positions, R rows and L ids of a pass, E word vectors.
 import numpy as np
 
 from nplm_cli.config import ModelConfig
-from nplm_cli.query.layers import ACTIVATIONS, Shapes, State, Weights, outer_shapes
+from nplm_cli.query.layers import (
+    ACTIVATIONS,
+    Shapes,
+    State,
+    Weights,
+    layer_norm,
+    outer_shapes,
+)
 from nplm_cli.query.window_cache import (
     Cache,
     attention,
@@ -17,7 +24,7 @@ from nplm_cli.query.window_cache import (
     split_heads,
 )
 
-__all__ = ["expected_shapes", "forward", "initial_state", "layer_norm"]
+__all__ = ["expected_shapes", "forward", "initial_state"]
 
 
 def expected_shapes(config: ModelConfig, vocabulary_size: int) -> Shapes:
@@ -45,16 +52,6 @@ def expected_shapes(config: ModelConfig, vocabulary_size: int) -> Shapes:
     for norm in norms:
         shapes[f"{norm}.weight"] = shapes[f"{norm}.bias"] = (dim,)
     return shapes
-
-
-def layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:
-    """Mean 0 and variance 1 (of the population) over the last axis, then scaled and shifted.
-
-    Ba, Kiros & Hinton (2016); ``eps`` is added to the variance.
-    """
-    x = x - x.mean(axis=-1, keepdims=True)
-    variance = np.square(x).mean(axis=-1, keepdims=True)
-    return x / np.sqrt(variance + x.dtype.type(eps)) * weight + bias
 
 
 def forward(

@@ -19,24 +19,22 @@ from machine import corpora, describe, environment, table
 CORPORA = {
     "ptb": (
         ("ptb/ptb.train.txt", "ptb/ptb.valid.txt"),
-        ("--context", "stream", "--baseline-order", "5", "--batch", "20", "--bptt", "48"),
+        ("--context", "stream", "--baseline-order", "5", "--batch", "16", "--bptt", "24"),
     ),
     "people-daily": (
         ("pku199801/words.train.txt", "pku199801/words.valid.txt"),
-        ("--max-size", "10000", "--batch", "32"),
+        ("--max-size", "10000", "--sentences", "line", "--batch", "16"),
     ),
 }
 COLUMNS = ["arch", "parameters", "tokens/s", "tokens", "valid ppl", "Kneser-Ney", "ratio"]
 COMMON = ("--dim", "128", "--tie", "--schedule", "cosine", "--clip", "1", "--patience", "0")
 SETTINGS = {
-    "ffn": ("--order", "6", "--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
-    "rnn": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.002"),
-    "gru": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
-    "lstm": ("--hidden", "256", "--dropout", "0.2", "--lr", "0.004"),
-    "attention": ("--dropout", "0.1", "--lr", "0.004", "--window", "32"),
-    "transformer": (
-        "--layers", "2", "--hidden", "512", "--dropout", "0.1", "--lr", "0.003", "--window", "64",
-    ),
+    "ffn": ("--order", "6", "--hidden", "256", "--dropout", "0.1", "--lr", "0.006"),
+    "rnn": ("--hidden", "256", "--dropout", "0.1", "--lr", "0.004"),
+    "gru": ("--hidden", "256", "--dropout", "0.1", "--lr", "0.008"),
+    "lstm": ("--hidden", "256", "--dropout", "0.1", "--lr", "0.01"),
+    "attention": ("--positions", "learned", "--window", "24", "--lr", "0.006"),
+    "transformer": ("--hidden", "512", "--norm", "post", "--window", "48", "--lr", "0.003"),
 }  # fmt: skip
 
 

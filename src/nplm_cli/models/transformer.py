@@ -1,12 +1,14 @@
 """The decoder-only Transformer language model (Vaswani et al. 2017, Radford et al. 2018, 2019).
 
-    x = C(w) + y(pos)                                  word vectors and positions
+    x = sqrt(E) C(w) + y(pos)                          word vectors and positions
     x = x + A(N(x));  x = x + W_2 f(W_1 N(x) + b_1)    each layer (norm pre; see blocks.py)
     h = N(x)                                           final norm, of pre only
 
 Attention A has biases and a projection of the heads; it sees a block of W words
 (``window_cache.py``). Shape suffixes: R rows, L positions, E word vectors.
 """
+
+import math
 
 from torch import Tensor, nn
 
@@ -32,6 +34,8 @@ class TransformerEncoder(BlockEncoder):
         self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
     ) -> tuple[Tensor, list[Cache]]:
         """Return the residual stream at its end and each layer's keys and values."""
+        # Vaswani et al. (2017), 3.4: of the size of what the sublayers add to them.
+        x_RLE = x_RLE * math.sqrt(x_RLE.shape[2])
         if self.positions is not None:
             x_RLE = x_RLE + self.positions(place_RL)
         caches = []

@@ -111,8 +111,13 @@ def sinusoidal_positions(begin: int, end: int, dim: int) -> np.ndarray:
 
 
 def embed(weights: Weights, config: ModelConfig, ids_RL: np.ndarray, place: int) -> np.ndarray:
-    """Return word vectors (R, L, E) with the positions from ``place`` on added to them."""
+    """Return word vectors (R, L, E) with the positions from ``place`` on added to them.
+
+    A Transformer's are multiplied by sqrt(E) first (Vaswani et al. 2017, 3.4).
+    """
     x_RLE = weights["embedding.weight"][ids_RL]
+    if config.arch == "transformer":
+        x_RLE = x_RLE * x_RLE.dtype.type(math.sqrt(config.dim))
     end = place + ids_RL.shape[1]
     if config.positions == "learned":
         return x_RLE + weights["encoder.positions.weight"][place:end]

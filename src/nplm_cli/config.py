@@ -225,6 +225,15 @@ class ModelConfig(Section):
         """How many previous tokens a prediction can see; None when unbounded."""
         return ARCHITECTURES[self.arch].context(self)
 
+    def seen(self, read: int) -> int:
+        """How many tokens the prediction after ``read`` tokens of a sentence or file sees."""
+        if self.context is None or read <= self.context:
+            return read
+        if "stride" not in ARCHITECTURES[self.arch].settings:
+            return self.context
+        stride = self.stride or self.defaults()["stride"]
+        return int(self.window - stride + 1 + (read - self.window - 1) % stride)
+
     def defaults(self) -> dict[str, Any]:
         """Values that the architecture gives to settings which are None."""
         return {

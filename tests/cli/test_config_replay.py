@@ -111,3 +111,10 @@ def test_a_run_can_be_moved(nplm, original, tmp_path, texts):
         assert answers[0].replace(str(original), "") == answers[1].replace(
             str(tmp_path / "elsewhere"), ""
         )
+
+
+def test_another_architecture_takes_its_own_defaults(replay):
+    model = settings(replay("--arch", "transformer", "--dim", 6), "model")
+    assert (model["arch"], model["activation"], model["norm"]) == ("transformer", "gelu", "pre")
+    assert (model["positions"], model["heads"], model["stride"]) == ("learned", 2, 64)
+    assert model["tie"] is True  # chosen by whoever made the first run

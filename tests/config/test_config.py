@@ -182,6 +182,16 @@ def test_resolved_leaves_nothing_open_that_acts(arch):
             assert getattr(resolved, name) is not None, name
 
 
+def test_what_a_prediction_sees():
+    ffn, lstm = ModelConfig(order=4), ModelConfig(arch="lstm")
+    assert [ffn.seen(n) for n in (1, 2, 3, 4, 9)] == [1, 2, 3, 3, 3]
+    assert [lstm.seen(n) for n in (1, 9, 999)] == [1, 9, 999]
+    moved = ModelConfig(arch="attention", window=5, stride=2)
+    assert [moved.seen(n) for n in range(1, 12)] == [1, 2, 3, 4, 5, 4, 5, 4, 5, 4, 5]
+    whole = ModelConfig(arch="transformer", window=3, stride=3)
+    assert [whole.seen(n) for n in range(1, 8)] == [1, 2, 3, 1, 2, 3, 1]
+
+
 def test_a_choice_stands_above_the_architecture():
     config = ModelConfig(arch="attention", tie=False, positions="none", window=9).resolved()
     assert (config.tie, config.positions, config.stride, config.heads) == (False, "none", 4, 1)

@@ -32,6 +32,9 @@ class Scorer(Protocol):
     def order(self) -> int | None:
         """n of an n-gram window (n - 1 words of context); None when unbounded."""
 
+    def seen(self, read: int) -> int:
+        """How many tokens the prediction after ``read`` tokens of a sentence or file sees."""
+
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction of a part, aligned with ``part.ids_N`` (float64)."""
 
@@ -60,6 +63,10 @@ class NeuralScorer:
         self._output_VD = weights["embedding.weight" if self.config.tie else "output.weight"]
         self._bias_V = weights["output.bias"] if config.output_bias else None
         self.width = self._output_VD.shape[1]
+
+    def seen(self, read: int) -> int:
+        """All that was read, or what its window holds."""
+        return self.config.seen(read)
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction; rows are bucketed by length, padding is never scored."""
@@ -126,6 +133,10 @@ class NgramScorer:
     def __init__(self, model: NgramModel):
         self.model = model
         self.order = model.order
+
+    def seen(self, read: int) -> int:
+        """Up to n - 1 of them."""
+        return min(read, self.order - 1)
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction; infinite where relative frequencies give 0."""

@@ -163,16 +163,13 @@ def score_sentences(
     flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
     part = Part(flat, starts, np.zeros(min(len(pieces), 1), np.int64), 0)
     nll_N = scorer.nll(part, policy) if len(flat) else np.zeros(0)
-    limit = scorer.order - 1 if scorer.order is not None else None
     scored = []
     for (text, sentence), row, start in zip(pieces, ids, starts[:-1], strict=True):
         base = 1 + (int(start) if policy == "stream" else 0)
         names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
         tokens = []
         for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
-            seen = base + t if limit is None else min(base + t, limit)
-            tokens.append(
-                ScoredToken(token, i, i == UNK_ID, 0.0 - float(nll_N[start + t]), begin, end, seen)
-            )
+            nats, seen = float(nll_N[start + t]), scorer.seen(base + t)
+            tokens.append(ScoredToken(token, i, i == UNK_ID, 0.0 - nats, begin, end, seen))
         scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
     return scored

@@ -106,6 +106,11 @@ def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
         "valid_share": config.split.split_by != "none",
         "test_share": config.split.split_by != "none",
     }
+    if model.arch != "transformer" and model.layers < 2:  # there is nothing between layers
+        works["dropout_hidden"] = False
+    drops = training.dropout_rates
+    if not (drops.input or drops.output or (drops.hidden and works["dropout_hidden"])):
+        works["locked_dropout"] = False
     for name in ("hidden", "activation", "hidden_bias", "residual", "gate", "norm"):
         works[name] = works[name] and hidden_layers
     shared = {"arch", "context", "baseline_order"}

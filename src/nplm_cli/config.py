@@ -206,13 +206,14 @@ class ModelConfig(Section):
             )
         if self.arch not in ("ffn", "ngram") and self.layers < 1:
             raise ConfigError(f"--layers {self.layers}: --arch {self.arch} has at least one")
-        if self.far and not (self.kernels or self.averages):
+        own = ARCHITECTURES[self.arch].settings
+        if "far" in own and self.far and not (self.kernels or self.averages):
             raise ConfigError(f"--far {self.far} needs --kernels or --averages to see the words")
-        if self.heads is not None and self.dim % self.heads:
+        if "heads" in own and self.heads is not None and self.dim % self.heads:
             raise ConfigError(
                 f"--heads {self.heads} does not divide --dim {self.dim}: expected a divisor"
             )
-        if self.stride is not None and self.stride > self.window:
+        if "stride" in own and self.stride is not None and self.stride > self.window:
             raise ConfigError(f"--stride {self.stride}: expected at most --window ({self.window})")
 
     @property

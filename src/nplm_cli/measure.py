@@ -25,7 +25,7 @@ def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> di
         nll_N,
         context=context,
         order=None if reach is None else reach + 1,
-        stride=model.stride,
+        stride=model.stride if "stride" in ARCHITECTURES[model.arch].settings else None,
         unknown=run.unknown_types,
         baselines=score_baselines(run, part, context),
     )
@@ -51,7 +51,9 @@ def evaluate_text(
     if stride is not None:
         if "stride" not in ARCHITECTURES[run.config.model.arch].settings:
             raise ConfigError(f"--stride: --arch {run.config.model.arch} has no window that moves")
-        run.config = run.config.replace(stride=stride)
+        other = Run(run.folder)  # the caller's run keeps its own
+        other.config = run.config.replace(stride=stride)
+        run = other
     changes = {"format": "auto", "encoding": "auto", **(corpus_changes or {})}
     settings = dataclasses.replace(run.config.corpus, **changes)
     # What the user says of this text stands above how the training text was read.

@@ -36,6 +36,7 @@ from nplm_cli.query.scorer import open_scorer
 
 if TYPE_CHECKING:
     from nplm_cli.models.base import LanguageModel
+    from nplm_cli.training.loop import Trainer
 
 
 def train(
@@ -63,7 +64,12 @@ def train(
         _restore_old(folder)
         _check_target(folder, force)
         network = _prepare_run(sources, folder, config, argv, on_event)
-        return _fit(Run(folder), started, on_event, interrupted, network, resumed=False)
+        run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
+        if network is not None:
+            from nplm_cli.training.session import open_trainer
+
+            trainer = open_trainer(run, network, parts, started, on_event, interrupted)
+        return _fit(run, parts, started, on_event, trainer)
 
 
 def _prepare_run(
@@ -134,16 +140,25 @@ def resume(
         lengths = {name: value for name, value in (changes or {}).items() if name in LENGTHS}
         kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
         run.config = run.config.replace(**(changes or {}))
-        network = None
+        parts, trainer = open_parts(folder / DATA_FOLDER), None
         if run.config.model.neural:
-            from nplm_cli.training.session import build_network
+            from nplm_cli.training.session import build_network, open_trainer
 
             network = build_network(run, on_event, resumed=True)
+            trainer = open_trainer(
+                run,
+                network,
+                parts,
+                started,
+                on_event,
+                interrupted,
+                resumed=True,
+                reopened=bool(lengths),
+            )
+        # Only now: a checkpoint that does not fit leaves everything as it was.
         if lengths:
             write_json(folder / "config.json", kept)
-        return _fit(
-            run, started, on_event, interrupted, network, resumed=True, reopened=bool(lengths)
-        )
+        return _fit(run, parts, started, on_event, trainer)
 
 
 def _check_target(folder: Path, force: bool) -> None:
@@ -255,21 +270,17 @@ def _train_ngram(
 
 def _fit(
     run: Run,
+    parts: dict[str, Part],
     started: float,
     on_event: events.OnEvent,
-    interrupted: Callable[[], bool],
-    network: "LanguageModel | None",
-    *,
-    resumed: bool,
-    reopened: bool = False,
+    trainer: "Trainer | None",
 ) -> dict[str, Any]:
-    """Train (or go on), then write and return the report."""
-    parts = open_parts(run.folder / DATA_FOLDER)
+    """Train (or go on), then write and return the report; without a trainer, count."""
     (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     config = run.config
     context = config.training.context
     nll: Callable[[Part], np.ndarray]
-    if not config.model.neural:
+    if trainer is None:
         model = _train_ngram(
             parts["train"],
             config,
@@ -287,13 +298,9 @@ def _fit(
             return scorer.nll(part, context)
     else:
         from nplm_cli.evaluation.evaluator import evaluate
-        from nplm_cli.training.session import train_network
 
-        assert network is not None
-        trained = network
-        progress = train_network(
-            run, trained, parts, started, on_event, interrupted, resumed, reopened
-        )
+        progress = trainer.fit()
+        trained = trainer.model
         summary = {
             "parameters": sum(p.numel() for p in trained.parameters()),
             "steps": progress.step,

@@ -224,6 +224,28 @@ def test_probability_zero_is_not_ranked(nplm, ffn, ngram, lines):
     assert [record["rank"] for record in result["runs"]] == [1, None]
 
 
+def test_a_run_of_0_bits_has_no_ratio_to_it(nplm, train, tmp_path):
+    """Counts of one sentence only know it for sure; those of one more word do not."""
+    (tmp_path / "abc.txt").write_text("a b c\n" * 12)
+    (tmp_path / "more.txt").write_text("a b c d e f\n" + "a b c\n" * 12)
+    runs = [tmp_path / "sure", tmp_path / "unsure"]
+    for text, run in zip(("abc.txt", "more.txt"), runs, strict=True):
+        train(
+            tmp_path / text, run, "--arch", "ngram", "--smoothing", "mle", "--order", 4,
+            "--min-count", 1, "--split-by", "none", "--format", "segmented",
+            "--valid", tmp_path / "abc.txt", tiny=False, steps=False,
+        ).ok()  # fmt: skip
+    result, err = compared(nplm, *runs)
+    assert "ranked by OOV-adjusted bits per character" in err
+    assert (result["best"], [run["rank"] for run in result["runs"]]) == (str(runs[0]), [1, 2])
+    assert [run["ledger"]["bits_per_char"] > 0 for run in result["runs"]] == [False, True]
+    for record in result["runs"]:
+        assert record["bits_per_char_ratio"] == {"ratio": None, "interval_95": None}
+        assert f"{runs[0]} has 0 bits per character: no ratio to it" in record["reason"]
+    for row in nplm("compare", *runs, "-q").ok().table:
+        assert (row["ratio_to_best"], row["interval_95"]) == ("-", "-")
+
+
 def test_the_seed_chooses_the_resamples(nplm, ffn, counts):
     def interval(*options):
         result = nplm("compare", ffn, counts, "--json", "-q", "--bootstrap", 25, *options)

@@ -118,3 +118,14 @@ def test_another_architecture_takes_its_own_defaults(replay):
     assert (model["arch"], model["activation"], model["norm"]) == ("transformer", "gelu", "pre")
     assert (model["positions"], model["heads"], model["stride"]) == ("learned", 2, 64)
     assert model["tie"] is True  # chosen by whoever made the first run
+
+
+def test_defaults_that_nobody_chose_follow_what_is_chosen(nplm, texts, tmp_path):
+    first = tmp_path / "first"
+    line = ("train", texts / "seg.txt", "-q", "--steps", 2, "--threads", 1)
+    nplm(*line, "-o", first, "--arch", "transformer", "--dim", 8, "--hidden", 8).ok()
+    assert [settings(first, "model")[k] for k in ("heads", "stride")] == [4, 64]
+    again = tmp_path / "again"
+    config = ("--config", first / "config.json", "--dim", 6, "--window", 10)
+    nplm(*line, "-o", again, *config).ok()
+    assert [settings(again, "model")[k] for k in ("heads", "stride")] == [2, 5]

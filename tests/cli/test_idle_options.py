@@ -18,6 +18,10 @@ IDLE = {
     "eps without norm": ({"norm_eps": 0.1}, ["norm_eps"]),
     "dropout between one layer": ({"arch": "gru", "dropout_hidden": 0.1}, ["dropout_hidden"]),
     "locked without dropout": ({"locked_dropout": True}, ["locked_dropout"]),
+    "residual without a layer as wide": ({"residual": True, "dim": 4}, ["residual"]),
+    "scale of zeros": ({"init": "zero", "init_scale": 2.0}, ["init_scale"]),
+    "combining one word": ({"order": 2, "combine": "mean"}, ["combine"]),
+    "stride of a window model": ({"stride": 5}, ["stride"]),
     "decay without average": ({"average_decay": 0.5}, ["average_decay"]),
     "start of an average that decays": ({"average": "ema", "average_from": 0.2}, ["average_from"]),
     "training of counts": ({"arch": "ngram", "lr": 0.1, "dim": 3, "ar": 1.0}, ["ar", "dim", "lr"]),
@@ -28,8 +32,9 @@ BUSY = {
     "between two layers": {"arch": "gru", "layers": 2, "dropout_hidden": 0.1},
     "attention": {"arch": "attention", "heads": 2, "window": 9, "stride": 3, "positions": "none"},
     "transformer": {"arch": "transformer", "hidden": 9, "norm": "post", "dropout_hidden": 0.1},
-    "window": {"order": 4, "far": 8, "averages": 1, "residual": True, "gate": True, "norm": "pre"},
+    "window": {"order": 4, "layers": 2, "far": 8, "averages": 1, "residual": True, "gate": True, "norm": "pre"},
     "counts": {"arch": "ngram", "order": 2, "smoothing": "addk", "k": 0.5, "context": "stream"},
+    "residual of one layer": {"order": 2, "dim": 8, "hidden": 8, "residual": True},
     "noise": {"dropout": 0.1, "locked_dropout": True, "word_dropout": 0.1, "tar": 1.0},
 }  # fmt: skip
 

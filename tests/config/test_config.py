@@ -161,8 +161,14 @@ def test_bounds_hold_on_both_sides(section, field):
     ("values", "words"),
     [
         ({"far": 3}, "--far 3 needs --kernels or --averages"),
-        ({"heads": 3, "dim": 8}, "--heads 3 does not divide --dim 8"),
-        ({"window": 4, "stride": 5}, "--stride 5: expected at most --window"),
+        (
+            {"arch": "attention", "heads": 3, "dim": 8},
+            "--heads 3 does not divide --dim 8",
+        ),
+        (
+            {"arch": "attention", "window": 4, "stride": 5},
+            "--stride 5: expected at most --window",
+        ),
         ({"arch": "lstm", "layers": 0}, "--layers 0: --arch lstm"),
         ({"arch": "ffn", "order": 1}, "--order 1 sees no word"),
     ],
@@ -170,6 +176,10 @@ def test_bounds_hold_on_both_sides(section, field):
 def test_settings_that_contradict_each_other(values, words):
     with pytest.raises(ConfigError, match=words):
         ModelConfig(**values)
+
+
+def test_what_an_architecture_has_not_cannot_contradict():
+    ModelConfig(arch="lstm", heads=3, dim=8, window=4, stride=5, far=3)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -144,6 +144,51 @@ def test_probability_zero_is_not_ranked(scored):
     assert result["pairs"][0][1]["ratio"] is None
 
 
+CERTAIN = [0.0] * 9
+KNOWN = [[2, 3], [3, 2, 2], [2]]
+
+
+def test_a_run_of_no_nats_is_the_best_without_a_ratio(scored):
+    """Nothing is a multiple of 0 bits; the other way round the ratio is 0."""
+    other = {"words": ("甲", "乙", "丙"), "types": 5, "sentences": KNOWN}
+    result = ranking(scored(CERTAIN, types=20, sentences=KNOWN), scored(NATS_B, name="B", **other))
+    assert (result["ranked_by"], result["best"]) == ("bits_per_char", "A")
+    assert [record["rank"] for record in result["runs"]] == [1, 2]
+    for record in result["runs"]:
+        assert record["bits_per_char_ratio"] == {"ratio": None, "interval_95": None}
+        assert "different vocabularies" in record["reason"]
+        assert "A has 0 bits per character: no ratio to it" in record["reason"]
+    (_, above), (below, _) = result["pairs"]
+    assert above == {
+        "by": "bits_per_char", "ratio": 0.0, "interval_95": [0.0, 0.0], "reason": None,
+    }  # fmt: skip
+    assert below == {
+        "by": "bits_per_char", "ratio": None, "interval_95": None,
+        "reason": "A has 0 bits per character: no ratio to it",
+    }  # fmt: skip
+    assert [result["pairs"][i][i]["ratio"] for i in (0, 1)] == [1.0, 1.0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_resample_of_no_nats_leaves_no_interval(scored):
+    """Two of three sentences are certain: some draws have nothing but them."""
+    other = {"words": ("甲", "乙", "丙"), "types": 5, "sentences": KNOWN}
+    result = ranking(
+        scored([1.0, 0.5, *CERTAIN[2:]], types=20, sentences=KNOWN),
+        scored(NATS_B, name="B", **other),
+    )
+    first, second = result["runs"]
+    assert second["bits_per_char_ratio"] == {
+        "ratio": pytest.approx(13.25 / 1.5, rel=1e-12),
+        "interval_95": None,
+    }
+    assert first["bits_per_char_ratio"] == {"ratio": 1.0, "interval_95": None}
+    assert second["reason"] == result["reasons"][0]
+    upper = result["pairs"][0][1]
+    assert upper["ratio"] == pytest.approx(1.5 / 13.25, rel=1e-12)
+    assert 0 == upper["interval_95"][0] < upper["interval_95"][1]
+
+
 def test_one_sentence_has_no_interval(scored):
     one = {"sentences": [[2, 0]]}
     result = ranking(scored(NATS_A[:3], **one), scored(NATS_B[:3], name="B", **one))

@@ -7,6 +7,7 @@ window.
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from nplm_cli.architectures import ARCHITECTURES
-from nplm_cli.config import Config
+from nplm_cli.config import Config, ModelConfig
 from nplm_cli.corpus.preparation import Sources
-from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.measure import evaluate_text
 from nplm_cli.pipeline import resume, train
 from nplm_cli.query.run import Run
@@ -86,8 +88,12 @@ def test_report_and_evaluation_agree(trained, text):
     assert report["valid"]["order"] == (
         None if run.config.model.context is None else run.config.model.context + 1
     )
-    assert report["valid"]["stride"] == run.config.model.stride
+    moves = "stride" in ARCHITECTURES[report["arch"]].settings
+    assert report["valid"]["stride"] == (2 if moves else None)
     policy = run.config.training.context
+    valid = open_parts(trained / "data")["valid"]
+    scored = open_scorer(run).nll(valid, policy).sum()
+    assert scored == pytest.approx(report["valid"]["nll_nats_total"], rel=1e-6)
     whole = evaluate_text(run, [str(text)])
     from nplm_cli.corpus.formats import read_sentences
     from nplm_cli.corpus.shards import encode_sentences
@@ -95,6 +101,50 @@ def test_report_and_evaluation_agree(trained, text):
     reader = read_sentences([str(text)], run.config.corpus, recipe=run.recipe)
     nll_N = open_scorer(run).nll(encode_sentences(reader, run.vocabulary), policy)
     assert nll_N.sum() == pytest.approx(whole["nll_nats_total"], rel=1e-6)
+
+
+def test_another_stride(trained, text):
+    run = Run(trained)
+    if "stride" not in ARCHITECTURES[run.config.model.arch].settings:
+        with pytest.raises(ConfigError, match="no window that moves"):
+            evaluate_text(run, [str(text)], stride=1)
+        return
+    own = evaluate_text(run, [str(text)])
+    other = evaluate_text(run, [str(text)], stride=1)
+    assert (own["stride"], other["stride"]) == (2, 1)
+    assert own["nll_nats_total"] != other["nll_nats_total"]
+    assert evaluate_text(run, [str(text)]) == own  # the run itself is as it was
+
+
+def test_a_run_whose_settings_lack_the_newer_keys(trained, text, tmp_path):
+    """config.json of an earlier version: what it does not name has its default."""
+    old = tmp_path / "old"
+    shutil.copytree(trained, old)
+    record = json.loads((old / "config.json").read_text("utf-8"))
+    model = record["settings"]["model"]
+    resolved = ModelConfig.from_json(model, "x").resolved()
+    defaults = ModelConfig(arch=model["arch"])
+    for name in list(model):
+        left_out = ModelConfig.from_json({k: v for k, v in model.items() if k != name}, "x")
+        if name != "arch" and left_out.resolved() == resolved and name not in ("dim", "hidden"):
+            del model[name]
+    assert "norm" not in model
+    assert "stride" not in model or resolved.stride != defaults.resolved().stride
+    (old / "config.json").write_text(json.dumps(record))
+    assert evaluate_text(Run(old), [str(text)]) == evaluate_text(Run(trained), [str(text)])
+    resume(old, changes={"steps": 32})
+    assert Run(old).report()["training"]["steps"] == 32
+
+
+def test_a_refused_resume_changes_nothing(trained, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    checkpoint = broken / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    before = {p.name: p.read_bytes() for p in broken.iterdir() if p.is_file()}
+    with pytest.raises(ArtifactError):
+        resume(broken, changes={"steps": 40})
+    assert {p.name: p.read_bytes() for p in broken.iterdir() if p.is_file()} == before
 
 
 SAME_BYTES = """

@@ -1,7 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
+from nplm_cli import pipeline
 from nplm_cli.artifacts import TensorFile, write_tensors
+from nplm_cli.config import Config
+from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ArtifactError
 from nplm_cli.ngram import NgramModel
 
@@ -54,6 +59,54 @@ def test_every_tensor_is_needed_in_its_type_and_shape(stored):
         refuse({**tensors, name: array.astype(np.float32)}, metadata)
         refuse({**tensors, name: array.reshape(-1, 1)}, metadata)
         refuse({**tensors, name: np.zeros((), array.dtype)}, metadata)
+
+
+@pytest.fixture
+def short(to_stream):
+    """Order 5 of sentences of one word: nothing is longer than ``</s> word </s>``."""
+    model = NgramModel.train(to_stream([[2]] * 5), order=5, vocab_size=4)
+    return model, dict(model.tensors()), model.metadata()
+
+
+def test_an_order_that_no_sentence_reaches(short, tmp_path):
+    model, tensors, metadata = short
+    assert [len(table.counts_N) for table in model.trie.tables] == [1, 4, 2, 1, 0, 0]
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, tensors, metadata)
+    stored = TensorFile(path)
+    loaded = NgramModel.from_tensors(stored, stored.metadata)
+    ids = np.array([2, 1, 2, 2, 2, 2, 2, 2, 1, 3, 1])
+    np.testing.assert_array_equal(loaded.log_probs(ids), model.log_probs(ids))
+    for history in ([], [2], [2, 2, 2, 2], [3, 2, 2, 2, 2]):
+        found = loaded.next_log_probs(history)
+        np.testing.assert_array_equal(found, model.next_log_probs(history))
+        assert np.exp(found).sum() == pytest.approx(1, rel=1e-12)
+    write_tensors(tmp_path / "again.safetensors", loaded.tensors(), loaded.metadata())
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_only_an_order_without_ngrams_may_lack_backoffs(short):
+    _, tensors, metadata = short
+    for order in range(4):
+        name = f"order{order}.backoffs"
+        refuse({n: a for n, a in tensors.items() if n != name}, metadata, f"without tensor {name}")
+    assert "order4.backoffs" not in tensors
+    empty = {**tensors, "order4.backoffs": np.zeros(0)}
+    assert NgramModel.from_tensors(empty, metadata).order == 5
+    refuse({**tensors, "order4.backoffs": np.ones(1)}, metadata)
+
+
+def test_a_baseline_of_an_order_that_no_sentence_reaches(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n" * 8, "utf-8")
+    settings = {
+        "format": "segmented", "sentences": "line", "min_count": 1, "split_by": "none",
+        "order": 2, "dim": 2, "hidden": 2, "steps": 1, "threads": 1, "device": "cpu",
+    }  # fmt: skip
+    config = Config().replace(baseline_order=5, **settings)
+    text = str(tmp_path / "a.txt")
+    pipeline.train(Sources(train=(text,), valid=(text,)), tmp_path / "run", config)
+    report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+    assert report["valid"]["baselines"]["kneser_ney"]["ppl"] < 4
 
 
 def test_keys_out_of_order_or_range_are_refused(stored):

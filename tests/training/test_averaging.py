@@ -48,6 +48,17 @@ def test_tail_is_the_mean_since_its_start(model):
         torch.testing.assert_close(found, torch.full_like(found, 3.0))
 
 
+def test_tail_begins_anew_when_a_training_is_lengthened(model):
+    average = WeightAverage(model, TrainingConfig(average="tail", average_from=0.5))
+    steps(model, average, [5.0, 9.0], done=lambda n: 1.0)
+    steps(model, average, [1.0], done=lambda n: 0.2)  # the same step is early in a longer training
+    assert not average.means
+    assert average.updates == 0
+    steps(model, average, [2.0, 4.0], done=lambda n: 0.9)
+    for found in average.means.values():
+        torch.testing.assert_close(found, torch.full_like(found, 3.0))
+
+
 def test_none_keeps_nothing(model):
     average = WeightAverage(model, TrainingConfig())
     steps(model, average, [1.0, 2.0])

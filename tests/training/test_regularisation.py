@@ -91,11 +91,35 @@ def test_activation_penalties_by_hand():
     counted = torch.tensor([[True, True, False], [True, True, True]])
     ar = (1 + 4 + 9 + 4 + 0 + 1 + 0 + 16 + 1 + 16) / 10
     tar = (4 + 0 + 0 + 9 + 1 + 0) / 6
-    assert float(activation_penalty(hidden, counted, 2.0, 0.0)) == pytest.approx(2 * ar)
-    assert float(activation_penalty(hidden, counted, 0.0, 3.0)) == pytest.approx(3 * tar)
-    assert float(activation_penalty(hidden, counted, 1.0, 1.0)) == pytest.approx(ar + tar)
+    other = torch.full_like(hidden, 7.0)  # ar asks the dropped states alone, tar the raw ones
+    assert float(activation_penalty(hidden, other, counted, 2.0, 0.0)) == pytest.approx(2 * ar)
+    assert float(activation_penalty(other * 0, hidden, counted, 0.0, 3.0)) == pytest.approx(3 * tar)
+    both = activation_penalty(hidden, hidden, counted, 1.0, 1.0)
+    assert float(both) == pytest.approx(ar + tar)
     one = torch.ones(3, 1, 2)
-    assert float(activation_penalty(one, torch.ones(3, 1, dtype=torch.bool), 0.0, 1.0)) == 0
+    assert float(activation_penalty(one, one, torch.ones(3, 1, dtype=torch.bool), 0.0, 1.0)) == 0
+
+
+@pytest.mark.parametrize("arch", ["ffn", "lstm", "transformer"])
+def test_the_states_of_the_penalties(arch):
+    """After output dropout and before it, of the last hidden layer, projected or not."""
+    config = ModelConfig(arch=arch, dim=4, hidden=6, tie=True)
+    model = build(config, 12, DropoutRates(output=0.5))
+    model.init_weights(torch.Generator().manual_seed(1))
+    ids = torch.randint(2, 12, (3, 7), generator=torch.Generator().manual_seed(1))
+    model.use_generator(torch.Generator().manual_seed(1))
+    hidden, _ = model.train()(ids, model.initial_state(3))
+    dropped, raw = model.last_states()
+    projection = model.encoder.projection
+    assert torch.equal(hidden, dropped if projection is None else projection(dropped))
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], 2 * raw[kept])
+    assert 0.3 < float(kept.float().mean()) < 0.7
+    with pytest.raises(RuntimeError):
+        model.last_states()
+    model.eval()(ids, model.initial_state(3))
+    with pytest.raises(RuntimeError):
+        model.last_states()
 
 
 def test_the_penalty_shrinks_the_states(training):

@@ -280,15 +280,21 @@ CHANGES = {
     "unknown progress": lambda t, m: m.update(progress='{"setps": 3}'),
     "optimizer of no number": lambda t, m: t.update({"optimizer.x.step": np.zeros(())}),
     "optimizer of no name": lambda t, m: t.update({"optimizer.0": np.zeros(())}),
-    "optimizer of too high a number": lambda t, m: t.update({"optimizer.99.step": np.zeros(())}),
+    "optimizer of an older nplm": lambda t, m: t.update({"optimizer.0.step": np.zeros(())}),
     "optimizer of another shape": lambda t, m: t.update(
-        {"optimizer.0.exp_avg": np.zeros((2, 2), np.float32)}
+        {"optimizer.embedding.weight.exp_avg": np.zeros((2, 2), np.float32)}
     ),
     "optimizer transposed": lambda t, m: t.update(
-        {"optimizer.0.exp_avg": np.ascontiguousarray(t["optimizer.0.exp_avg"].T)}
+        {
+            "optimizer.embedding.weight.exp_avg": np.ascontiguousarray(
+                t["optimizer.embedding.weight.exp_avg"].T
+            )
+        }
     ),
     "no optimizer": lambda t, m: [t.pop(n) for n in list(t) if n.startswith("optimizer.")],
-    "no optimizer of one": lambda t, m: [t.pop(n) for n in list(t) if n.startswith("optimizer.1.")],
+    "no optimizer of one": lambda t, m: [
+        t.pop(n) for n in list(t) if n.startswith("optimizer.output.bias.")
+    ],
     **{
         f"{name} is {value!r}": lambda t, m, change={name: value}: m.update(
             progress=json.dumps({**json.loads(m["progress"]), **change})

@@ -103,6 +103,8 @@ def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
         "kernels": model.far > 0 and "kernels" in own,
         "averages": model.far > 0 and "averages" in own,
         "norm_eps": model.norm != "none" and "norm_eps" in own,
+        "init_scale": model.neural and model.init != "zero",
+        "combine": "combine" in own and model.order > 2,
         "valid_share": config.split.split_by != "none",
         "test_share": config.split.split_by != "none",
     }
@@ -111,6 +113,9 @@ def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
     drops = training.dropout_rates
     if not (drops.input or drops.output or (drops.hidden and works["dropout_hidden"])):
         works["locked_dropout"] = False
+    window = (model.order - 1 if model.combine == "concat" else 1) + model.kernels + model.averages
+    if model.layers < 2 and window * model.dim != model.hidden:  # no layer as wide as its input
+        works["residual"] = False
     for name in ("hidden", "activation", "hidden_bias", "residual", "gate", "norm"):
         works[name] = works[name] and hidden_layers
     shared = {"arch", "context", "baseline_order"}

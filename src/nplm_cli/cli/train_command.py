@@ -129,10 +129,9 @@ def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]
             changes |= dict.fromkeys(group)
         elif any(name in changes for name in group):  # the preset's takes the file's place
             changes = dict.fromkeys(group) | changes
-    if chosen.get("arch", config.model.arch) != config.model.arch:
-        for name, value in config.model.defaults().items():
-            if getattr(config.model, name) == value:  # the old architecture's, nobody chose it
-                changes.setdefault(name, None)
+    for name, value in config.model.defaults().items():
+        if getattr(config.model, name) == value:  # nobody chose it: it follows what is chosen now
+            changes.setdefault(name, None)
     if "optimizer" in chosen and config.training.lr == DEFAULT_LR[config.training.optimizer]:
         changes.setdefault("lr", None)  # the rate was the old optimiser's, nobody chose it
     return config.replace(**(changes | chosen))

@@ -63,7 +63,7 @@ def rank(entries: Sequence[Entry], alike: Comparability) -> dict[str, Any]:
     """Return ranks, ratios to the best and the matrix of pairs; None with a reason where unlike.
 
     Equal figures share a rank. ``pairs[i][j]`` compares by perplexity where those two may be,
-    even when all together may not.
+    even when all together may not. Nothing has a ratio to 0 bits a character.
     """
     by = alike.ranked_by
     pairs = [
@@ -86,6 +86,8 @@ def rank(entries: Sequence[Entry], alike: Comparability) -> dict[str, Any]:
         if by and best is not None and figure is not None:
             pair = _pair(entry, entries[best], by)  # not pairs[i][best]: the two may be more alike
             record[f"{by}_ratio"] = {key: pair[key] for key in ("ratio", "interval_95")}
+            if pair["reason"]:
+                record["reason"] = "; ".join([*alike.reasons, pair["reason"]])
         records.append(record)
     return {
         "ranked_by": by if known else None,
@@ -110,9 +112,12 @@ def _pair(a: Entry, b: Entry, by: str | None) -> dict[str, Any]:
         result["ratio"] = bounded_exp((a.nats - b.nats) / a.predictions)
         if a.nats_R is not None and b.nats_R is not None:
             drawn_R = (a.nats_R - b.nats_R) / a.predictions_R
+    elif b.adjusted_nats <= 0:  # a sum of probabilities 1, perhaps rounded
+        result["reason"] = f"{b.record['run']} has 0 bits per character: no ratio to it"
     else:
         result["ratio"] = a.adjusted_nats / b.adjusted_nats
-        if a.adjusted_R is not None and b.adjusted_R is not None:
+        # A draw of only sentences that b knows for sure has no ratio: no percentiles either.
+        if a.adjusted_R is not None and b.adjusted_R is not None and (b.adjusted_R > 0).all():
             drawn_R = a.adjusted_R / b.adjusted_R
     if drawn_R is not None:
         low, high = interval_95(drawn_R)

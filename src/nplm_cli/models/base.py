@@ -41,6 +41,7 @@ class LanguageModel(nn.Module, ABC):
         self.embedding_dropout = EmbeddingDropout(rates.embedding)
         self.input_dropout = Dropout(rates.input, rates.locked)
         self.output_dropout = Dropout(rates.output, rates.locked)
+        self._last_states: tuple[Tensor, Tensor] | None = None
         self.encoder = self.build_encoder(config, rates)
         self.output = OutputLayer(
             vocabulary_size, self.encoder.width, tied=bool(config.tie), bias=config.output_bias
@@ -77,8 +78,20 @@ class LanguageModel(nn.Module, ABC):
     def finish(self, hidden_BTH: Tensor) -> Tensor:
         """Return what the output layer reads: output dropout, then the projection, if any."""
         hidden = self.output_dropout(hidden_BTH)
+        self._last_states = (hidden, hidden_BTH) if self.training else None
         projection = self.encoder.projection
         return hidden if projection is None else projection(hidden)
+
+    def last_states(self) -> tuple[Tensor, Tensor]:
+        """States (B, T, H) of the last hidden layer in the last call in training, once.
+
+        After output dropout and before it, for activation penalties; raises RuntimeError when
+        there was no such call.
+        """
+        states, self._last_states = self._last_states, None
+        if states is None:
+            raise RuntimeError("no forward call in training mode since the last question")
+        return states
 
     def carried_state(self, state: State | None, fresh_B: Tensor) -> State:
         """Return the state that a batch starts from: the initial one in rows that are fresh.

@@ -2,8 +2,8 @@
 
 Arrays of order n (0: the empty n-gram) are named ``order<n>.counts``, ``.keys`` (from order 2),
 ``.totals`` (below the highest) and, of Kneser-Ney, ``.adjusted`` (from order 1, below the
-highest) and ``.backoffs`` (below the highest); ``discounts`` is of Kneser-Ney only. What they
-are is said by ``trie.Table``.
+highest) and ``.backoffs`` (below the highest, absent where the order has no n-grams);
+``discounts`` is of Kneser-Ney only. What they are is said by ``trie.Table``.
 """
 
 from collections.abc import Mapping
@@ -63,9 +63,11 @@ def from_tensors(
         if n < order:
             totals_N = _array(mapping, f"order{n}.totals", COUNT, size)
         if n < order and is_kneser_ney:
-            backoffs_N = _array(mapping, f"order{n}.backoffs", WEIGHT, size)
+            name = f"order{n}.backoffs"
+            if size or name in mapping:  # no sentence may reach an order: nothing to store
+                backoffs_N = _array(mapping, name, WEIGHT, size)
             if not ((backoffs_N > 0) & (backoffs_N <= 1 + 1e-9)).all():
-                raise ArtifactError(f"n-gram tensor order{n}.backoffs: out of range: corrupt")
+                raise ArtifactError(f"n-gram tensor {name}: out of range: corrupt")
             if n > 0:
                 adjusted_N = _array(mapping, f"order{n}.adjusted", COUNT, size)
         tables.append(Table(keys_N, counts_N, adjusted_N, totals_N, backoffs_N))

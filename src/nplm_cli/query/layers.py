@@ -18,7 +18,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 def _gelu(z: np.ndarray) -> np.ndarray:
     # The tanh form of Hendrycks & Gimpel (2016), which the torch model uses too.
-    return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    with np.errstate(over="ignore"):  # tanh of an infinite cube is the 1 or -1 that is meant
+        return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
 
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

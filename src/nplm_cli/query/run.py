@@ -1,5 +1,6 @@
 """A finished (or interrupted) run directory, opened for questions."""
 
+import dataclasses
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,11 @@ class Run:
 
     @cached_property
     def config(self) -> Config:
-        """Return the settings of all stages."""
+        """Return the settings of all stages, none of them open (older files lack newer keys)."""
         path = self.folder / "config.json"
         try:
-            return Config.from_json(self.record.get("settings"), str(path))
+            config = Config.from_json(self.record.get("settings"), str(path))
+            return dataclasses.replace(config, model=config.model.resolved())
         except ConfigError as error:
             raise ArtifactError(str(error)) from error
 

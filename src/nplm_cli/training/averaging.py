@@ -32,7 +32,10 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, done: float) -> None:
         """Take in the weights after a step; ``done`` is the share of the training that is over."""
-        if self.kind == "none" or (self.kind == "tail" and done < self.start):
+        if self.kind == "none":
+            return
+        if self.kind == "tail" and done < self.start:
+            self.means, self.updates = {}, 0  # a training that was lengthened averages anew
             return
         self.updates += 1
         weights: list[Tensor] = list(self.parameters.values())

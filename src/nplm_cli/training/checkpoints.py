@@ -49,15 +49,22 @@ def save_checkpoint(
 ) -> None:
     """Write everything that the next step depends on, atomically, as one file."""
     tensors = {f"model.{name}": _array(t) for name, t in model.state_dict().items()}
+    names = _names(model, optimizer)
     for index, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
             if value is not None:
-                tensors[f"optimizer.{index}.{key}"] = _array(torch.as_tensor(value))
+                tensors[f"optimizer.{names[index]}.{key}"] = _array(torch.as_tensor(value))
     tensors |= {f"average.{name}": _array(mean) for name, mean in average.means.items()}
     tensors["generator"] = generator.get_state().numpy()
     for i, tensor in enumerate(state or ()):
         tensors[f"state.{i}"] = _array(tensor)
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def _names(model: LanguageModel, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Names of the trained parameters, in the order in which the optimiser numbers them."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -85,24 +92,23 @@ def load_checkpoint(
             raise ArtifactError(f"{path}: {name} is missing or of another shape")
         tensor.copy_(torch.from_numpy(np.array(file[key])))
     packed = optimizer.state_dict()
-    trained = {index for group in packed["param_groups"] for index in group["params"]}
+    names = _names(model, optimizer)
+    number = {name: index for index, name in enumerate(names)}
     restored: dict[int, dict[str, torch.Tensor]] = {}
     try:
         for key in file:
             if key.startswith("optimizer."):
-                _, index, name = key.split(".", 2)
-                restored.setdefault(int(index), {})[name] = torch.from_numpy(np.array(file[key]))
-        if not trained.issuperset(restored):
-            raise ValueError("optimiser state of a parameter that is not trained")
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        for number, values in restored.items():
-            for key, tensor in values.items():
+                name, kind = key.removeprefix("optimizer.").rsplit(".", 1)
+                if name not in number:
+                    raise ValueError(f"optimiser state of {name}, which is not trained")
+                tensor = torch.from_numpy(np.array(file[key]))
                 # Fused optimisers write without looking: a wrong shape would write elsewhere.
-                shape = () if key == "step" else tuple(parameters[number].shape)
+                shape = () if kind == "step" else tuple(model.get_parameter(name).shape)
                 if tuple(tensor.shape) != shape:
-                    raise ValueError(f"{key} of parameter {number} has another shape")
+                    raise ValueError(f"{kind} of {name} has another shape")
+                restored.setdefault(number[name], {})[kind] = tensor
         keeps_state = not isinstance(optimizer, torch.optim.SGD)
-        if progress.step and keeps_state and len(restored) < len(trained):
+        if progress.step and keeps_state and len(restored) < len(names):
             raise ValueError("optimiser state is missing")
         packed["state"] = restored
         optimizer.load_state_dict(packed)

@@ -2,6 +2,7 @@
 
 import math
 import os
+from typing import Any
 
 import torch
 
@@ -20,19 +21,30 @@ def pick_device(name: str) -> torch.device:
     Raises ConfigError for unknown names and for a GPU that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"--device {name!r}: expected auto, cpu or cuda") from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"--device {name!r}: expected auto, cpu or cuda")
+    if device.type == "cuda":
+        _full_precision()
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"--device {name}: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
             "use --device cpu, or install a CUDA build of torch"
         )
     return device
+
+
+def _full_precision() -> None:
+    """Let cuDNN's recurrences multiply in fp32; TF32, its default, keeps ten bits of a factor."""
+    rnn: Any = getattr(torch.backends.cudnn, "rnn", None)
+    if hasattr(rnn, "fp32_precision"):
+        rnn.fp32_precision = "ieee"
+    else:
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def memory_estimate(run: Run, device: torch.device) -> str:

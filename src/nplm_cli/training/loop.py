@@ -198,7 +198,8 @@ class Trainer:
         )
         objective = total / predictions
         if self.config.ar or self.config.tar:
-            penalty = activation_penalty(hidden_BTD, counted_BT, self.config.ar, self.config.tar)
+            states = model.last_states()
+            penalty = activation_penalty(*states, counted_BT, self.config.ar, self.config.tar)
             objective = objective + penalty * (batch.predictions / predictions)
         objective.backward()
         return float(total.detach())

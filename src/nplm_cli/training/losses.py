@@ -84,16 +84,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (*scaled, None, None)
 
 
-def activation_penalty(hidden_BTD: Tensor, counted_BT: Tensor, ar: float, tar: float) -> Tensor:
+def activation_penalty(
+    dropped_BTH: Tensor, raw_BTH: Tensor, counted_BT: Tensor, ar: float, tar: float
+) -> Tensor:
     """Activation regularisation and its temporal kind (Merity, McCann & Socher 2017).
 
-    ``ar`` times the mean square of the states plus ``tar`` times the mean square of the change
-    from one state to the next, over the positions that count (means over positions and units, as
-    in AWD-LSTM); of the states that the output layer reads, output dropout included.
+    ``ar`` times the mean square of the last hidden layer's states after output dropout, plus
+    ``tar`` times the mean square of the change from one state to the next before it; means over
+    the units and the positions that count.
     """
-    penalty = ar * hidden_BTD[counted_BT].pow(2).mean()
+    penalty = ar * dropped_BTH[counted_BT].pow(2).mean()
     pairs = counted_BT[:, 1:] & counted_BT[:, :-1]
     if tar and bool(pairs.any()):
-        changes = (hidden_BTD[:, 1:] - hidden_BTD[:, :-1])[pairs]
+        changes = (raw_BTH[:, 1:] - raw_BTH[:, :-1])[pairs]
         penalty = penalty + tar * changes.pow(2).mean()
     return penalty

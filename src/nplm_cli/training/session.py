@@ -13,7 +13,6 @@ from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.loop import Trainer
-from nplm_cli.training.progress import Progress
 from nplm_cli.training.store import RunFiles
 from nplm_cli.vectors.pretrained import initial_rows
 
@@ -39,20 +38,21 @@ def build_network(
     return network.to(device)
 
 
-def train_network(
+def open_trainer(
     run: Run,
     network: LanguageModel,
     parts: dict[str, Part],
     started: float,
-    on_event: events.OnEvent,
-    interrupted: Callable[[], bool],
-    resumed: bool,
-    reopened: bool,
-) -> Progress:
-    """Train the network on the run's parts, or go on where its checkpoint stands.
+    on_event: events.OnEvent = events.ignore,
+    interrupted: Callable[[], bool] = lambda: False,
+    *,
+    resumed: bool = False,
+    reopened: bool = False,
+) -> Trainer:
+    """Make the trainer of a run, standing at its checkpoint if it is ``resumed``.
 
-    Files go to the run's folder; ``reopened`` lets a finished training go on because its length
-    was changed. Raises TrainingError and Interrupted as ``Trainer.fit`` does.
+    ``reopened`` lets a finished training go on because its length was changed. Raises
+    ArtifactError for a checkpoint that does not fit, before any file is changed.
     """
     config = run.config
     if config.model.init == "zero":
@@ -77,7 +77,7 @@ def train_network(
         on_event(events.Message(f"{done} at step {trainer.progress.step:,}"))
         if reopened:
             trainer.reopen()
-    return trainer.fit()
+    return trainer
 
 
 def _load_pretrained(run: Run, network: LanguageModel, on_event: events.OnEvent) -> None:

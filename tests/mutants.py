@@ -245,14 +245,14 @@ MUTANTS = (
     ),
     mutant(
         "attention sees the future",
-        "the mask lets a position see the next one",
-        ("models/attention.py", "device=device).tril()", "device=device).tril(1)"),
+        "without a cache, a position sees all of its block, in torch",
+        ("models/attention.py", "is_causal=visible is None", "is_causal=False"),
         tests="models worked",
     ),
     mutant(
         "scores not scaled",
-        "the scores are not divided by the root of the head's size, in torch and numpy alike",
-        ("models/attention.py", "k_RHSD.transpose(2, 3) / math.sqrt(q_RHLD.shape[3])", "k_RHSD.transpose(2, 3)"),
+        "the scores are not divided by the root of the head's size, in torch",
+        ("models/attention.py", "v_RHSD, attn_mask=visible", "v_RHSD, scale=1.0, attn_mask=visible"),
         tests="models worked",
     ),
     mutant(

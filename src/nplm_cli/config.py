@@ -301,7 +301,7 @@ class TrainingConfig(Section):
     )
     dropout_embedding: float = option(
         0.0,
-        "Share of word types whose vector is 0 for a step (Gal & Ghahramani 2016).",
+        "Share of word types whose vector is 0 for a batch (Gal & Ghahramani 2016).",
         low=0,
         below=1,
     )
@@ -310,7 +310,7 @@ class TrainingConfig(Section):
     )
     weight_drop: float = option(
         0.0,
-        "Of rnn, gru, lstm: share of recurrent weights set to 0 for a step (Merity et al. 2018).",
+        "Of rnn, gru, lstm: share of recurrent weights set to 0 for a batch (Merity et al. 2018).",
         low=0,
         below=1,
     )

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.corpus.batches import TrainingBatches
 from nplm_cli.errors import ConfigError
 from nplm_cli.models import build, window_cache
-from nplm_cli.models.attention import attention, causal, merge_heads, split_heads
+from nplm_cli.models.attention import attention, causal, fused, merge_heads, split_heads
 from nplm_cli.query import FORWARD
 from nplm_cli.query import window_cache as query_window_cache
 
@@ -72,11 +72,17 @@ def qkv(queries, keys, seed=1):
     return [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
 
 
+def some_visible(queries, keys):
+    generator = torch.Generator().manual_seed(2)
+    visible = torch.rand(2, 1, queries, keys, generator=generator) < 0.4
+    visible[..., 3] = True
+    return visible
+
+
 def test_written_out_attention_is_that_of_torch():
     q, k, v = qkv(6, 6)
     sums, weights = attention(q, k, v, causal(6, q.device))
-    fast = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-    torch.testing.assert_close(sums, fast, atol=1e-14, rtol=1e-14)
+    torch.testing.assert_close(sums, fused(q, k, v, None), atol=1e-14, rtol=1e-14)
     torch.testing.assert_close(weights.sum(3), torch.ones(2, 3, 6).double(), atol=1e-14, rtol=0)
     assert (weights.triu(1) == 0).all()
     assert (weights.tril() > 0).sum() == 2 * 3 * 21
@@ -84,10 +90,24 @@ def test_written_out_attention_is_that_of_torch():
 
 def test_written_out_attention_is_that_of_torch_under_any_mask():
     q, k, v = qkv(4, 7)
-    visible = torch.rand(2, 1, 4, 7, generator=torch.Generator().manual_seed(2)) < 0.4
-    visible[..., 3] = True
-    masked = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+    visible = some_visible(4, 7)
+    masked = fused(q, k, v, visible)
     torch.testing.assert_close(attention(q, k, v, visible)[0], masked, atol=1e-14, rtol=1e-14)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_gradients_of_torchs_attention_are_those_of_the_written_out_one(masked):
+    tensors = [tensor.requires_grad_() for tensor in qkv(9, 9)]
+    visible = some_visible(9, 9) if masked else None
+    if masked:
+        visible |= torch.eye(9).bool()
+    out = torch.randn(2, 3, 9, 4, generator=torch.Generator().manual_seed(3)).double()
+    written_out, _ = attention(*tensors, visible if masked else causal(9, out.device))
+    expected = torch.autograd.grad(written_out, tensors, out)
+    grads = torch.autograd.grad(fused(*tensors, visible), tensors, out)
+    assert all(grad.abs().max() > 0.1 for grad in grads)
+    for grad, should in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, should, atol=1e-13, rtol=1e-13)
 
 
 def test_gradient_of_attention():
@@ -114,6 +134,34 @@ def test_attention_weights_of_a_text():
         assert (weights.triu(1) == 0).all()
     with pytest.raises(ConfigError, match="7 ids: expected at most the window, 6"):
         model.attention_weights(ids_of(1, 7))
+
+
+@pytest.mark.parametrize("cached", [0, 3])
+def test_a_trace_reads_as_the_model_does(cached):
+    """The lessons' weights are those of the model that is trained and asked."""
+    encoder = made("attention", 8, 4, layers=3).encoder
+    x = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(1)).double()
+    place, visible, past = torch.arange(8), None, None
+    if cached:
+        past = encoder(x[:, :cached], place[:cached], None, None)[1]
+        visible = causal(8, x.device)[None, None, cached:].clone()
+        visible[..., 0] = False
+        x, place = x[:, cached:], place[cached:]
+
+    def outputs(read):
+        hidden, caches, *weights = read(x, place, visible, past)
+        gradients = torch.autograd.grad(
+            hidden.square().sum(), list(encoder.parameters()), retain_graph=True
+        )
+        tensors = [hidden, *itertools.chain(*caches), *gradients]
+        return tensors, weights
+
+    plain, nothing = outputs(encoder)
+    traced, (weights,) = outputs(encoder.trace)
+    assert nothing == []
+    assert [tuple(a.shape) for a in weights] == [(2, 2, 8 - cached, 8)] * 3
+    for a, b in zip(plain, traced, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
 
 
 # The rule of the blocks
@@ -243,10 +291,11 @@ def test_when_all_rows_are_fresh_the_cache_is_dropped():
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_a_long_text_is_read_in_passes_of_bounded_size(arch, monkeypatch):
-    model = made(arch, 6, 2)
+@pytest.mark.parametrize("stride", [2, 6])
+def test_a_long_text_is_read_in_passes_of_bounded_size(arch, stride, monkeypatch):
+    model = made(arch, 6, stride)
     ids = ids_of(2, 31)
-    expected = torch.stack([by_hand(model, row, 2) for row in ids])
+    expected = torch.stack([by_hand(model, row, stride) for row in ids])
     sizes = []
     encode = type(model.encoder).forward
 
@@ -270,6 +319,93 @@ def test_a_long_text_is_read_in_passes_of_bounded_size(arch, monkeypatch):
             FORWARD[arch].initial_state(model.config, 2),
         )
         np.testing.assert_allclose(twin, expected.detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_what_is_read_behind_a_cache_is_read_in_parts(arch, monkeypatch):
+    """Rows, then queries; in training at once, as dropout is drawn for a whole batch."""
+    model = made(arch, 8, 4)
+    _, state = model(ids_of(4, 5), model.initial_state(4))
+    state = model.carried_state(state, torch.tensor([False, True, False, False]))
+    ids = ids_of(4, 9, seed=1)
+    whole, whole_state = model(ids, state)
+    sizes = []
+    encode = type(model.encoder).forward
+
+    def counted(self, x, place, visible, past):
+        if past is not None:
+            sizes.append(visible.numel())
+        return encode(self, x, place, visible, past)
+
+    monkeypatch.setattr(type(model.encoder), "forward", counted)
+    keys = 5 + 8
+    for bound in (1, keys, 3 * keys, 8 * keys, 2 * 8 * keys, 3 * 8 * keys, 4 * 8 * keys):
+        monkeypatch.setattr(window_cache, "SCORES", bound)
+        sizes.clear()
+        hidden, after = model(ids, state)
+        assert max(sizes) <= max(bound, keys)
+        assert bound >= 4 * 8 * keys or len(sizes) > 1
+        torch.testing.assert_close(hidden, whole, atol=1e-12, rtol=1e-12)
+        for a, b in zip(after, whole_state, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
+    monkeypatch.setattr(window_cache, "SCORES", 1)
+    sizes.clear()
+    model.train()(ids, state)
+    assert sizes == [4 * 8 * keys]
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the largest tensor that any operation made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("cached", [0, 100])
+def test_memory_of_a_large_window_grows_with_its_length(arch, cached, monkeypatch):
+    """No tensor of queries times keys is made, by torch itself neither."""
+    monkeypatch.setattr(window_cache, "SCORES", 40_000)
+    model = made(arch, 1024, 512, hidden=4).float()
+    with torch.no_grad():
+        _, state = model(ids_of(1, cached), model.initial_state(1))
+        with Largest() as largest:
+            model(ids_of(1, 2000), state)
+    # Some 4 numbers an id of all passes; 1024 x 1024 would be a million.
+    assert 2000 * 4 <= largest.elements <= 40_000
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_memory_of_training_on_a_large_window_grows_with_its_length(arch):
+    model = made(arch, 1024, 1024, hidden=4).float().train()
+    with Largest() as largest:
+        model(ids_of(1, 1024), model.initial_state(1))[0].sum().backward()
+    assert 1024 * 4 <= largest.elements <= 1024 * 16
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_whole_blocks_of_a_long_text_are_read_in_passes(arch, monkeypatch):
+    """With the stride of a window, too; what is kept of all passes is the hidden states."""
+    monkeypatch.setattr(window_cache, "PASS_IDS", 64)
+    model = made(arch, 8, 8, hidden=64).float()
+    sizes = []
+    encode = type(model.encoder).forward
+
+    def counted(self, x, *rest):
+        sizes.append(x.shape[0] * x.shape[1])
+        return encode(self, x, *rest)
+
+    monkeypatch.setattr(type(model.encoder), "forward", counted)
+    with torch.no_grad():
+        model(ids_of(1, 1000), model.initial_state(1))
+    assert max(sizes) <= 64
+    assert sum(sizes) == 1000
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

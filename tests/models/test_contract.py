@@ -210,13 +210,19 @@ def test_padding_changes_nothing_before_it(model):
     )
 
 
-def test_the_text_starts_after_the_boundary(model, config):
-    """The initial state is what the model has after reading any number of ``</s>``."""
-    ids = ids_of(2, 4)
-    boundaries = torch.ones(2, 5, dtype=torch.int64)
-    _, state = model(boundaries, model.initial_state(2))
-    if model.context is not None and config.arch not in BLOCKS:
+def test_how_a_text_starts(model, config):
+    """A window model after any number of ``</s>``, a recurrent one from zeros, others from nothing."""
+    start = model.initial_state(2)
+    if config.arch == "ffn":
+        _, state = model(torch.ones(2, 5, dtype=torch.int64), start)
+        ids = ids_of(2, 4)
         torch.testing.assert_close(model(ids, state)[0], hidden_of(model, ids))
+    elif config.arch in BLOCKS:
+        assert [piece.numel() for piece in start[1:]] == [0] * (1 + 2 * config.layers)
+        assert start[0].tolist() == [0, 0]
+    else:
+        assert len(start) == config.layers * (2 if config.arch == "lstm" else 1)
+        assert not any(piece.any() for piece in start)
 
 
 def test_first_loss_is_near_ln_v(config):

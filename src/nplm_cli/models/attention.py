@@ -19,6 +19,7 @@ Shape suffixes: R rows, L queries, S keys, E word vectors, H heads, D a head's s
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,9 @@ from nplm_cli.models.base import linear
 from nplm_cli.models.initialisation import normal_
 from nplm_cli.models.regularisation import Dropout
 from nplm_cli.models.window_cache import BlockEncoder, Cache, WindowedLM
+
+# (q_RHLD, k_RHSD, v_RHSD, what is visible) -> sums (R, H, L, D).
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 
 def sinusoidal_positions(count: int, dim: int) -> Tensor:
@@ -91,10 +95,20 @@ def causal(queries: int, device: torch.device) -> Tensor:
     return torch.ones(queries, queries, dtype=torch.bool, device=device).tril()
 
 
+def fused(q_RHLD: Tensor, k_RHSD: Tensor, v_RHSD: Tensor, visible: Tensor | None) -> Tensor:
+    """Return the sums of ``attention`` (R, H, L, D) by torch's own, which keeps no weights.
+
+    ``visible`` None: L = S, and a query sees itself and what is before it.
+    """
+    return nn.functional.scaled_dot_product_attention(
+        q_RHLD, k_RHSD, v_RHSD, attn_mask=visible, is_causal=visible is None
+    )
+
+
 def attention(
     q_RHLD: Tensor, k_RHSD: Tensor, v_RHSD: Tensor, visible: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention, written out (Vaswani et al. 2017, eq. 1).
+    """Scaled dot-product attention, written out (Vaswani et al. 2017, eq. 1), to be looked at.
 
     softmax(q k^T / sqrt(D)) v over the keys that ``visible`` (broadcast to (R, H, L, S)) shows;
     returns the sums (R, H, L, D) and the weights (R, H, L, S). Every query must see some key.
@@ -115,17 +129,14 @@ class AttentionLayer(nn.Module):
         self.value = linear(dim, dim, bias=False)
 
     def forward(
-        self, x_RLE: Tensor, visible: Tensor | None, past: Cache | None
-    ) -> tuple[Tensor, Cache, Tensor]:
-        """Return the context vectors (R, L, E), keys and values, and the weights (R, H, L, S)."""
+        self, x_RLE: Tensor, visible: Tensor | None, past: Cache | None, attend: Attend = fused
+    ) -> tuple[Tensor, Cache]:
+        """Return the context vectors (R, L, E), and keys and values."""
         q, k, v = self.query(x_RLE), self.key(x_RLE), self.value(x_RLE)
         q, k, v = (split_heads(vectors, self.heads) for vectors in (q, k, v))
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        if visible is None:
-            visible = causal(x_RLE.shape[1], x_RLE.device)
-        c, weights = attention(q, k, v, visible)
-        return merge_heads(c), (k, v), weights
+        return merge_heads(attend(q, k, v, visible)), (k, v)
 
 
 class AttentionEncoder(BlockEncoder):
@@ -140,24 +151,36 @@ class AttentionEncoder(BlockEncoder):
         self.dropout = Dropout(rates.hidden, rates.locked)
 
     def forward(
-        self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
+        self,
+        x_RLE: Tensor,
+        place_RL: Tensor,
+        visible: Tensor | None,
+        past: list[Cache] | None,
+        attend: Attend = fused,
     ) -> tuple[Tensor, list[Cache]]:
         """Return the last layer's context vectors and each layer's keys and values."""
-        x_RLE, caches, _ = self.trace(x_RLE, place_RL, visible, past)
+        if self.positions is not None:
+            x_RLE = x_RLE + self.positions(place_RL)
+        caches = []
+        for number, layer in enumerate(self.layers):
+            x_RLE = self.dropout(x_RLE) if number else x_RLE
+            x_RLE, cache = layer(x_RLE, visible, None if past is None else past[number], attend)
+            caches.append(cache)
         return x_RLE, caches
 
     def trace(
         self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
     ) -> tuple[Tensor, list[Cache], list[Tensor]]:
-        """Return what ``forward`` does and each layer's attention weights."""
-        if self.positions is not None:
-            x_RLE = x_RLE + self.positions(place_RL)
-        caches, weights = [], []
-        for number, layer in enumerate(self.layers):
-            x_RLE = self.dropout(x_RLE) if number else x_RLE
-            x_RLE, cache, a_RHLS = layer(x_RLE, visible, None if past is None else past[number])
-            caches.append(cache)
+        """Return what ``forward`` does and each layer's attention weights (R, H, L, S)."""
+        weights = []
+
+        def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+            seen = causal(q.shape[2], q.device) if visible is None else visible
+            sums, a_RHLS = attention(q, k, v, seen)
             weights.append(a_RHLS)
+            return sums
+
+        x_RLE, caches = self.forward(x_RLE, place_RL, visible, past, attend)
         return x_RLE, caches, weights
 
 

@@ -15,8 +15,10 @@ def init_weights(model: nn.Module, config: ModelConfig, generator: torch.Generat
 
     ========== ==================================================================
     small      matrices: normal, standard deviation 1/sqrt(fan-in) (word vectors
-               0.1, output matrix 1/sqrt(10 D), so that the first loss is near
-               ln V); biases 0, an LSTM's forget gate 1
+               0.1 or less, output matrix 1/sqrt(10 D), so that the first loss is
+               near ln V; positions 0.02; what writes to a Transformer's residual
+               stream divided by the root of the number of writers); biases 0, an
+               LSTM's forget gate 1, decays of far words from 0.6 to 0.97
     uniform01  all, biases too: uniform in 0..1
     gaussian01 all, biases too: normal of mean 0.5 and deviation 0.2, clipped to 0..1
     zero       all 0 (symmetry: hidden units stay equal for ever)

@@ -28,6 +28,8 @@ from nplm_cli.models.base import Encoder, LanguageModel, State
 Cache = tuple[Tensor, Tensor]
 # Ids that one pass reads, those that are read again included; bounds the memory of a long text.
 PASS_IDS = 16_384
+# Pairs of a query and a key under one mask, outside training.
+SCORES = 4_000_000
 
 
 class BlockEncoder(Encoder):
@@ -78,7 +80,7 @@ class WindowedLM(LanguageModel):
     def forward(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
         """Read ids; the state is the block so far."""
         window, stride = self.config.window, self.config.stride or 1
-        if self.training or stride == window:
+        if self.training:
             hidden, state = self._read(ids_BT, state, window)
             return self.finish(hidden), state
         blocks = max(1, PASS_IDS // (window * len(ids_BT)))
@@ -150,20 +152,43 @@ class WindowedLM(LanguageModel):
 
         Each query sees at least itself, so no softmax is over nothing.
         """
-        new_L = torch.arange(x_BLE.shape[1], device=x_BLE.device)
-        cached = past[0][0].shape[2]
-        if not cached:  # every row begins
+        rows, length, _ = x_BLE.shape
+        keys = past[0][0].shape[2] + length
+        if keys == length:  # every row begins
+            new_L = torch.arange(length, device=x_BLE.device)
             return self.encoder(x_BLE, new_L, None, None)
+        if self.training or rows * length * keys <= SCORES:
+            return self._behind_cache(x_BLE, count_B, past)
+        # Some rows at once, or some positions of one row.
+        together = max(1, SCORES // (length * keys))
+        step = max(1, SCORES // keys)
+        hidden, caches = [], []
+        for begin in range(0, rows, together):
+            some = slice(begin, begin + together)
+            cache, pieces = [(k[some], v[some]) for k, v in past], []
+            for at in range(0, length, step):
+                part, cache = self._behind_cache(
+                    x_BLE[some, at : at + step], count_B[some] + at, cache
+                )
+                pieces.append(part)
+            hidden.append(torch.cat(pieces, dim=1))
+            caches.append(cache)
+        joined = [
+            (torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer]))
+            for layer in zip(*caches, strict=True)
+        ]
+        return torch.cat(hidden), joined
+
+    def _behind_cache(
+        self, x_BLE: Tensor, count_B: Tensor, past: list[Cache]
+    ) -> tuple[Tensor, list[Cache]]:
+        """Read on behind a cache whose newest ``count_B`` ids each row sees."""
+        cached = past[0][0].shape[2]
+        new_L = torch.arange(x_BLE.shape[1], device=x_BLE.device)
         place_BL = (count_B[:, None] + new_L).clamp(max=self.config.window - 1)
-        old_C = torch.arange(cached, device=x_BLE.device)
-        in_block_BC = old_C >= cached - count_B[:, None]
-        visible = torch.cat(
-            [
-                in_block_BC[:, None, :].expand(-1, len(new_L), -1),
-                (new_L <= new_L[:, None]).expand(len(x_BLE), -1, -1),
-            ],
-            dim=2,
-        )
+        key_S = torch.arange(cached + len(new_L), device=x_BLE.device)
+        begun_BS = key_S >= cached - count_B[:, None]
+        visible = begun_BS[:, None, :] & (key_S <= cached + new_L[:, None])
         return self.encoder(x_BLE, place_BL, visible[:, None], past)
 
 

@@ -5,9 +5,13 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from nplm_cli.cli.app import run
+    try:
+        from nplm_cli.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the command line has taken over
+        sys.stderr.write("nplm: interrupted\n")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -58,11 +58,16 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a binary file that takes the place of ``path`` only when the block ends well.
 
     Raises InputError when the folder is missing or not writable. A failure inside the block
-    leaves the old file as it was and no temporary file behind.
+    leaves the old file as it was and no temporary file behind. A link is followed; a device or a
+    pipe is written to as it is.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a directory; name a file")
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            yield file
+        return
     try:
         descriptor, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
@@ -79,8 +84,11 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
-            error.filename = str(path)
+        if isinstance(error, OSError) and error.filename is None:
+            if error.errno is None:  # numpy's, which tells only how much was written
+                raise OSError(errno.EIO, f"not written in full ({error})", str(path)) from error
+            if error.errno in DISK_FULL:
+                error.filename = str(path)
         raise
     _sync_folder(path.parent)
 

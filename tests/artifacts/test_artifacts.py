@@ -50,6 +50,36 @@ def test_a_new_file_and_a_replaced_one(tmp_path):
     assert files_in(tmp_path) == ["file"]
 
 
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_bytes(path, b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert files_in(tmp_path) == ["pipe"]
+
+
+def test_a_short_write_names_the_file(tmp_path):
+    """numpy tells of a full disk in an error of its own, without number and file."""
+    with pytest.raises(OSError, match="192704 requested") as caught, atomic_write(tmp_path / "f"):
+        raise OSError("192704 requested and 25568 written")
+    assert caught.value.filename == str(tmp_path / "f")
+    assert files_in(tmp_path) == []
+
+
 def test_the_old_file_stands_until_the_block_ends(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

@@ -248,7 +248,7 @@ def test_a_run_of_0_bits_has_no_ratio_to_it(nplm, train, tmp_path):
 
 def test_the_seed_chooses_the_resamples(nplm, ffn, counts):
     def interval(*options):
-        result = nplm("compare", ffn, counts, "--json", "-q", "--bootstrap", 25, *options)
+        result = nplm("compare", ffn, counts, "--json", "-q", "--bootstrap", 100, *options)
         return result.ok().json["runs"][0]["ppl_ratio"]["interval_95"]
 
     assert interval() == interval("--seed", 1)
@@ -297,3 +297,10 @@ def test_unfinished_and_incomplete_runs(nplm, ffn, tmp_path):
     shutil.copytree(ffn / "data", run / "data")
     (run / "model.safetensors").unlink()
     nplm("compare", ffn, run).refused(str(run), "no weights")
+
+
+def test_a_text_full_of_unknown_words_is_told(nplm, ffn, counts, tmp_path):
+    (tmp_path / "strange.txt").write_text("甲 乙 我\n丙 丁 书\n", "utf-8")
+    result = nplm("compare", ffn, counts, "--on", tmp_path / "strange.txt").ok()
+    assert "of the words are unknown" in result.err
+    assert "of the words are unknown" not in nplm("compare", ffn, counts).ok().err

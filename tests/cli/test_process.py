@@ -282,3 +282,32 @@ def test_standard_input_is_answered_line_by_line(ffn, environment):
             assert text in process.stdout.readline().decode()
         process.stdin.close()
     assert process.returncode == 0
+
+
+def test_ctrl_c_before_the_command_line_is_there(monkeypatch, capsys):
+    """While modules are loaded: also where a library wraps it in an error of its own."""
+    from nplm_cli import __main__ as entry
+    from nplm_cli.cli import app
+
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        entry.main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "nplm: interrupted\n"
+
+
+def test_ctrl_c_wrapped_by_a_library(nplm, ffn, monkeypatch):
+    from nplm_cli.query import describe
+
+    def wrapped(run):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr(describe, "describe", wrapped)
+    result = nplm("info", ffn)
+    assert (result.code, result.out, result.err) == (130, "", "nplm: interrupted\n")

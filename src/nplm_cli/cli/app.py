@@ -98,6 +98,9 @@ def run(arguments: Sequence[str]) -> int:
         output.note(f"{where}{error.strerror or error}")
         return 1
     except Exception as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            output.note("interrupted")  # while a module was being loaded
+            return 130
         if "allocate" in str(error) or type(error).__name__ == "OutOfMemoryError":  # torch's
             output.note("out of memory: use a smaller --max-size, --dim, --hidden or --batch")
             return 1

@@ -47,7 +47,7 @@ def compare_cli(
     context: Context = None,
     bootstrap: Annotated[
         int,
-        typer.Option(help="Resamples of the 95 % intervals.", metavar="N", min=1, max=100_000),
+        typer.Option(help="Resamples of the 95 % intervals.", metavar="N", min=100, max=100_000),
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.", min=0)] = 1,
     json: Json = False,
@@ -55,6 +55,7 @@ def compare_cli(
 ) -> None:
     """Compare runs on one text: ledgers side by side, ratios with intervals."""
     from nplm_cli.comparison import compare
+    from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE
 
     if part not in (None, "valid", "test"):
         raise ConfigError(f"--part {part!r}: expected valid or test")
@@ -72,6 +73,12 @@ def compare_cli(
         )
     if not quiet:
         output.note(_header(result, context))
+    shares = [record["ledger"]["oov_share"] for record in result["runs"]]
+    if result["ranked_by"] == "ppl" and max(shares) > OOV_WARNING_SHARE:
+        output.warn(
+            f"{max(shares):.1%} of the words are unknown: and predicting <unk> counts, too; "
+            "see ppl_excluding_oov and bits_per_char"
+        )
     for text in _remarks(result):
         output.warn(text)
     if json:

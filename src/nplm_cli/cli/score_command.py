@@ -206,6 +206,8 @@ def _decoded(line: bytes, number: int, codecs: tuple[str, ...]) -> str:
 def _score_words(
     run: Any, scorer: Any, reader: Any, given: str, words: list[str], base: str, layout: str
 ) -> None:
+    if not all(word.strip() for word in words):
+        raise ConfigError("--word '': name a word, or </s> for the end of the sentence")
     history = run.vocabulary.encode(span.token for span in reader.spans(given))
     for text in reader.warnings:
         output.warn(text)

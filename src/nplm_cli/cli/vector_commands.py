@@ -238,7 +238,8 @@ def _sentence_vectors(
     texts, ids = [], []
     for line in read_lines([text], encoding):
         texts.append(line.text)
-        ids.append(run.vocabulary.encode(span.token for span in reader.spans(line.text)))
+        [(_, spans)] = reader.sentences(line.text)  # one: the reader does not split, it warns
+        ids.append(run.vocabulary.encode(span.token for span in spans))
     for warning in reader.warnings:
         output.warn(warning)
     if not ids:

@@ -129,7 +129,7 @@ class Run:
         if not self.config.model.neural:
             raise ArtifactError(
                 f"{self.folder}: an n-gram count model has no word vectors; "
-                "train --arch ffn for them"
+                "train --arch ffn or another network for them"
             )
         name = "embedding.weight"
         if output and not self.config.model.tie:

@@ -93,7 +93,8 @@ class SentenceReader:
             self._warn(
                 "sentences",
                 f"{text[:24]!r}... holds {len(bounds)} sentences, scored as one; the training "
-                "text was split into sentences (--sentences split does it here)",
+                "text was split into sentences: put one on each line (score --sentences split "
+                "does it)",
             )
             return [(text, spans)]
         pieces = []

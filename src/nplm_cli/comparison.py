@@ -8,7 +8,6 @@ policy are, OOV-adjusted bits per character are (``evaluation.comparability``).
 import dataclasses
 import hashlib
 import json
-import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,13 +22,13 @@ from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import PartName, encode_sentences, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 from nplm_cli.evaluation.comparability import ScoredText, comparability
+from nplm_cli.evaluation.ledger import SCHEMA
 from nplm_cli.evaluation.ranking import Entry, make_entry, rank
 from nplm_cli.evaluation.significance import RESAMPLES
 from nplm_cli.measure import part_ledger
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 
-SCHEMA = 1
 _PART_NAMES = {"valid": "validation", "test": "test"}
 
 
@@ -140,13 +139,10 @@ def _entry(run: Run, text: ScoredText, resamples: int, seed: int) -> Entry:
     nll_N = open_scorer(run).nll(text.part, text.context)
     ledger = part_ledger(run, text.part, nll_N, text.context)
     training = (run.report() or {})["training"]
-    weights = run.weights if run.config.model.neural else None
     record = {
         "run": text.name,
         "arch": run.config.model.arch,
-        "parameters": (
-            None if weights is None else sum(math.prod(weights.shape(name)) for name in weights)
-        ),
+        "parameters": run.parameters,
         "tokens_per_second": _speed(run.folder / "metrics.jsonl", training),
         "training_seconds": training.get("seconds"),
     }

@@ -76,7 +76,7 @@ def compare_cli(
     shares = [record["ledger"]["oov_share"] for record in result["runs"]]
     if result["ranked_by"] == "ppl" and max(shares) > OOV_WARNING_SHARE:
         output.warn(
-            f"{max(shares):.1%} of the words are unknown: and predicting <unk> counts, too; "
+            f"{max(shares):.1%} of the words are unknown, and predicting <unk> well counts, too: "
             "see ppl_excluding_oov and bits_per_char"
         )
     for text in _remarks(result):

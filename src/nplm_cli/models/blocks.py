@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.models.activations import ACTIVATIONS
-from nplm_cli.models.attention import merge_heads, split_heads
+from nplm_cli.models.attention import fused, merge_heads, split_heads
 from nplm_cli.models.base import linear
 from nplm_cli.models.initialisation import init_parameter
 from nplm_cli.models.regularisation import Dropout
@@ -59,17 +59,14 @@ class MultiHeadAttention(nn.Module):
         k_RSE, v_RSE = self.key_value(x_RSE).chunk(2, dim=2)
         return split_heads(k_RSE, self.heads), split_heads(v_RSE, self.heads)
 
-    def forward(self, x_RLE: Tensor, cache: Cache, visible: Tensor | None, causal: bool) -> Tensor:
+    def forward(self, x_RLE: Tensor, cache: Cache, visible: Tensor | None) -> Tensor:
         """Return the heads' sums, projected (R, L, E).
 
         ``visible`` (broadcast to (R, H, L, S)) is true where a query sees a key, at least one
-        each; ``causal`` instead of it: L = S, and a query sees itself and what is before it.
+        each; None: L = S, and a query sees itself and what is before it.
         """
         q_RHLD = split_heads(self.query(x_RLE), self.heads)
-        sums = nn.functional.scaled_dot_product_attention(
-            q_RHLD, *cache, attn_mask=visible, is_causal=causal
-        )
-        return self.output(merge_heads(sums))
+        return self.output(merge_heads(fused(q_RHLD, *cache, visible)))
 
 
 class FeedForward(nn.Module):
@@ -142,7 +139,7 @@ class CausalSublayers(Sublayers):
             if past is not None:
                 k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
             caches.append((k, v))
-            return self.attention(x, (k, v), visible, causal=visible is None)
+            return self.attention(x, (k, v), visible)
 
         return self.add(x_RLE, attend, self.attention_norm), caches[0]
 
@@ -169,7 +166,7 @@ class EncoderBlock(Sublayers):
 
         def attend(x: Tensor) -> Tensor:
             cache = self.attention.keys_and_values(x)
-            return self.attention(x, cache, real_RS[:, None, None, :], causal=False)
+            return self.attention(x, cache, real_RS[:, None, None, :])
 
         x_RSE = self.add(x_RSE, attend, self.attention_norm)
         return self.add(x_RSE, self.feedforward, self.feedforward_norm)
@@ -203,7 +200,7 @@ class SourceBlock(CausalSublayers):
         x_RLE, cache = self.read_text(x_RLE, visible, past)
 
         def attend(x: Tensor) -> Tensor:
-            return self.source_attention(x, source, real_RS[:, None, None, :], causal=False)
+            return self.source_attention(x, source, real_RS[:, None, None, :])
 
         x_RLE = self.add(x_RLE, attend, self.source_norm)
         return self.add(x_RLE, self.feedforward, self.feedforward_norm), cache

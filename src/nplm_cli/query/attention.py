@@ -22,7 +22,6 @@ __all__ = ["expected_shapes", "forward", "initial_state"]
 
 def expected_shapes(config: ModelConfig, vocabulary_size: int) -> Shapes:
     """Return the shape of every tensor that a model of these settings has."""
-    config = config.resolved()
     shapes = outer_shapes(config, vocabulary_size, config.dim)
     if config.positions == "learned":
         shapes["encoder.positions.weight"] = (config.window, config.dim)
@@ -36,7 +35,6 @@ def forward(
     weights: Weights, config: ModelConfig, ids_BT: np.ndarray, state: State
 ) -> tuple[np.ndarray, State]:
     """Return hidden states (B, T, E) that the output layer reads, and the new state."""
-    config = config.resolved()
     heads = config.heads or 1
 
     def encode(

@@ -41,7 +41,7 @@ def describe(run: Run) -> dict[str, Any]:
                 value = getattr(model, field.name)
                 if value != field.default or field.name in SHAPE:
                     record[field.name] = value
-        record["parameters"] = sum(run.weights[name].size for name in run.weights)
+        record["parameters"] = run.parameters
     record |= {
         "vocabulary": len(run.vocabulary),
         "unknown_types": run.unknown_types.types,

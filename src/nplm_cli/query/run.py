@@ -1,6 +1,7 @@
 """A finished (or interrupted) run directory, opened for questions."""
 
 import dataclasses
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,13 @@ class Run:
         if self.config.model.neural:
             self._check_shapes(weights)
         return weights
+
+    @property
+    def parameters(self) -> int | None:
+        """How many numbers the weights are; None of counts."""
+        if not self.config.model.neural:
+            return None
+        return sum(math.prod(self.weights.shape(name)) for name in self.weights)
 
     def _check_shapes(self, weights: TensorFile) -> None:
         """Names and shapes are those that config.json and vocabulary.tsv ask for."""

@@ -25,7 +25,6 @@ SCORES = 4_000_000
 
 def initial_state(config: ModelConfig, batch: int) -> State:
     """Return an empty block: a text starts with nothing before it."""
-    config = config.resolved()
     heads = config.heads or 1
     nothing = np.zeros((batch, heads, 0, config.dim // heads), np.float32)
     ids_BC = np.zeros((batch, 0), np.int64)

@@ -33,7 +33,7 @@ running, 2 wrong usage or input, 130 interrupted ([conventions.md](conventions.m
 begins with `-` follows `--`.
 """
 TYPE_NAMES = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
-# Bounds of a setting, as config.py names them, in words.
+# Bounds of a setting, as the settings name them, in words.
 BOUNDS = {"low": "at least", "above": "more than", "high": "at most", "below": "less than"}
 
 

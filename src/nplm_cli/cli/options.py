@@ -1,4 +1,4 @@
-"""Options made from the settings: names, help texts and defaults stand in ``config.py`` alone."""
+"""Options made from the settings: names, help texts and defaults stand in ``config/`` alone."""
 
 import dataclasses
 import inspect
@@ -9,7 +9,7 @@ import typer
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
 from nplm_cli.config import SECTIONS, Config, ModelConfig, TrainingConfig
-from nplm_cli.settings import Section
+from nplm_cli.config.section import Section
 
 PANELS = {
     "corpus": "Text",

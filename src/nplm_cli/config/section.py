@@ -1,6 +1,6 @@
 """The machinery of settings: fields with help and bounds, checks, JSON both ways.
 
-``config.py`` holds the settings themselves.
+The files beside this one hold the settings themselves.
 """
 
 import dataclasses

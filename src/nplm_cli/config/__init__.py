@@ -1,0 +1,97 @@
+"""Every setting of nplm: one frozen dataclass a stage, the only place where a default stands.
+
+A field carries its own help text and bounds, and the command line is built from the fields
+(``nplm_cli.cli.options``), so an option cannot exist without a setting nor a setting without an
+option. The dataclasses go to JSON and back; an unknown key is an error that offers the nearest
+known name.
+
+A file a stage: ``corpus``, ``model``, ``training``; ``section`` is what they share.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from nplm_cli.config.corpus import DEFAULT_MAX_SIZE, CorpusConfig, SplitConfig, VocabularyConfig
+from nplm_cli.config.model import ModelConfig
+from nplm_cli.config.section import Section
+from nplm_cli.config.training import (
+    DEFAULT_EPOCHS,
+    DEFAULT_LR,
+    Context,
+    DropoutRates,
+    TrainingConfig,
+    budget_seconds,
+)
+from nplm_cli.errors import ConfigError, did_you_mean
+
+__all__ = [
+    "DEFAULT_EPOCHS",
+    "DEFAULT_LR",
+    "DEFAULT_MAX_SIZE",
+    "PRESETS",
+    "SECTIONS",
+    "Config",
+    "Context",
+    "CorpusConfig",
+    "DropoutRates",
+    "ModelConfig",
+    "SplitConfig",
+    "TrainingConfig",
+    "VocabularyConfig",
+    "budget_seconds",
+]
+
+
+@dataclass(frozen=True)
+class Config(Section):
+    """All stages together: what ``config.json`` holds and ``--config`` replays."""
+
+    corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
+    split: SplitConfig = dataclasses.field(default_factory=SplitConfig)
+    vocabulary: VocabularyConfig = dataclasses.field(default_factory=VocabularyConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    @classmethod
+    def from_json(cls, values: object, where: str) -> Self:
+        """Build all sections; unknown sections and keys are refused."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: expected an object with settings, found {values!r:.40}")
+        sections = SECTIONS
+        for key in values:
+            if key not in sections:
+                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), sections)}")
+        built: dict[str, Any] = {
+            name: section.from_json(values[name], f"{where}: {name}")
+            for name, section in sections.items()
+            if name in values
+        }
+        return cls(**built)
+
+    def replace(self, **changes: Any) -> "Config":
+        """Copy with single settings changed, whatever section they stand in."""
+        sections: dict[str, Section] = {}
+        for name, section in SECTIONS.items():
+            fields = {field.name for field in dataclasses.fields(section)}  # type: ignore[arg-type]
+            mine = {key: changes.pop(key) for key in list(changes) if key in fields}
+            old: Any = getattr(self, name)
+            sections[name] = dataclasses.replace(old, **mine) if mine else old
+        if changes:
+            raise ConfigError(f"unknown setting {next(iter(changes))!r}")
+        return dataclasses.replace(self, **sections)  # type: ignore[arg-type]
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "corpus": CorpusConfig,
+    "split": SplitConfig,
+    "vocabulary": VocabularyConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+}
+
+# Named bundles of settings; an option given beside a preset wins.
+PRESETS: dict[str, dict[str, Any]] = {
+    "homework": {"max_size": 1000, "dim": 10, "hidden": 128, "layers": 1, "lr": 0.005},
+}

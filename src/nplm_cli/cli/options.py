@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -20,11 +20,14 @@ PANELS = {
 }
 
 
-def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    *names: str, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each setting of the named sections.
 
     The command takes them as ``**settings``; an option that was not given is None, so that
-    presets and config files can stand below what the user said.
+    presets and config files can stand below what the user said. ``without`` are settings that
+    the command chooses itself.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,7 +36,12 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
             p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD
         ]
         hints = get_type_hints(command, include_extras=True)
-        made = [parameter for name in names for parameter in _parameters(SECTIONS[name], name)]
+        made = [
+            parameter
+            for name in names
+            for parameter in _parameters(SECTIONS[name], name)
+            if parameter.name not in without
+        ]
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[p.replace(annotation=hints[p.name]) for p in kept] + made
         )

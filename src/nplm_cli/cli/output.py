@@ -8,10 +8,11 @@ import json
 import math
 import os
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, TextIO
+
+from nplm_cli.plain import plain
 
 
 def prepare_streams() -> None:
@@ -27,21 +28,6 @@ def to_terminal(stream: TextIO | None = None) -> bool:
     """Whether the stream is a terminal that can show a table."""
     stream = sys.stdout if stream is None else stream
     return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def plain(text: str) -> str:
-    """Text with control characters shown as escapes: a word of a corpus never drives a terminal.
-
-    Tabs and line ends are escaped too, so that a row stays a row.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c
-        if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        else c.encode("unicode_escape", "backslashreplace").decode()
-        for c in text
-    )
 
 
 def write_line(text: str) -> None:

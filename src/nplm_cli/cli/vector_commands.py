@@ -3,13 +3,17 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from nplm_cli.cli import output
+from nplm_cli.cli.vector_source import open_vectors
 from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
 from nplm_cli.errors import ConfigError, InputError, UnknownWordError
+
+if TYPE_CHECKING:
+    from nplm_cli.vectors.nearest import Metric
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
@@ -21,22 +25,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("neighbors")(neighbors_cli)
     app.command("export")(export_cli)
-
-
-def _load(path: Path, which: str) -> tuple[Any, Any]:
-    """Vectors of a run directory or a vector file, and the run (None for a file)."""
-    if which not in ("input", "output"):
-        raise ConfigError(f"--vectors {which!r}: expected input or output")
-    if path.is_dir():
-        from nplm_cli.query.run import Run
-
-        run = Run(path)
-        return run.keyed_vectors(output=which == "output"), run
-    from nplm_cli.vectors.formats import load_vectors
-
-    if which == "output":
-        raise ConfigError(f"{path} is a vector file: --vectors output needs a run directory")
-    return load_vectors(path), None
 
 
 def neighbors_cli(
@@ -70,10 +58,12 @@ def neighbors_cli(
     """List the most similar words, the word itself and the specials left out."""
     from nplm_cli.vectors.unknown import explain_unknown
 
-    keyed, run = _load(source, vectors)
+    keyed, run = open_vectors(source, vectors)
     queries = _queries(keyed, words or [], random, seed, band, all_tokens)
     known = [word for word in queries if keyed.index_of(word) is not None]
-    found = dict(zip(known, keyed.neighbors(known, k=k, metric=metric), strict=True))
+    found = dict(
+        zip(known, keyed.neighbors(known, k=k, metric=cast("Metric", metric)), strict=True)
+    )
     column = {"cosine": "cosine", "correlation": "correlation", "euclidean": "distance"}[metric]
     unknown = {}
     for word in queries:
@@ -198,7 +188,7 @@ def export_cli(
     if sentences is None:
         if segmented or encoding is not None:
             raise ConfigError("--segmented and --encoding belong to --sentences TEXTFILE")
-        keyed, _ = _load(source, vectors or "input")
+        keyed, _ = open_vectors(source, vectors or "input")
     else:
         if vectors is not None:
             raise ConfigError("--vectors chooses word vectors: leave it out beside --sentences")

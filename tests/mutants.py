@@ -144,13 +144,13 @@ MUTANTS = (
     mutant(
         "baseline reads over file starts",
         "the n-gram baseline counts windows across files",
-        ("pipeline.py", "file_starts=part.file_starts,", "file_starts=None,"),
+        ("run_folders.py", "file_starts=part.file_starts,", "file_starts=None,"),
         tests="training",
     ),
     mutant(
         "baseline of another policy",
         "a model of streams is compared with a baseline of sentences",
-        ("pipeline.py", "context=config.training.context,", 'context="sentence",'),
+        ("run_folders.py", "context=config.training.context,", 'context="sentence",'),
         tests="training",
     ),
     # Training.

@@ -2,46 +2,63 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from nplm_cli.errors import ConfigError, InputError
 
+# Seconds between two looks at a lock that somebody else holds.
+_POLL = 0.1
+
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the right to write ``folder``, which need not exist yet; its parent is made.
 
     The lock is a file beside the folder and ends with the process, however that ends. Raises
-    ConfigError, naming the process, when another one holds it. Where the system has no file
-    locks (Windows) nothing is checked.
+    ConfigError, naming the process, when another one still holds it after ``patience`` seconds.
+    Where the system has no file locks (Windows) nothing is checked.
     """
     path = folder.parent / f".{folder.name}.lock"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+", encoding="ascii")  # noqa: SIM115  (closed below, after the lock)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    with file:
+    deadline = time.monotonic() + patience
+    while True:
         try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
-                raise BlockingIOError  # its holder removed it between open and lock
-        except ImportError:
-            pass
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            file = open(path, "a+", encoding="ascii")  # noqa: SIM115  (closed below)
         except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        with file:
+            if not _locked(file, path):
+                if time.monotonic() < deadline:
+                    time.sleep(_POLL)
+                    continue
+                file.seek(0)
+                raise ConfigError(
+                    f"{folder} is being written by another nplm (process "
+                    f"{file.read() or 'unknown'}): wait for it or name another directory"
+                )
             file.seek(0)
-            raise ConfigError(
-                f"{folder} is being written by another nplm (process {file.read() or 'unknown'}): "
-                "wait for it or name another directory"
-            ) from error
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _locked(file: IO[str], path: Path) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its holder may have removed it between open and lock.
+        return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
-from nplm_cli.config import SECTIONS, Config, ModelConfig, TrainingConfig
+from nplm_cli.config import SECTIONS, Config, HomeworkConfig, ModelConfig, TrainingConfig
 from nplm_cli.config.section import Section
 
 PANELS = {
@@ -17,7 +17,9 @@ PANELS = {
     "vocabulary": "Vocabulary",
     "model": "Model",
     "training": "Training",
+    "homework": "Study",
 }
+_OPTION_SECTIONS = SECTIONS | {"homework": HomeworkConfig}
 
 
 def with_settings(
@@ -39,7 +41,7 @@ def with_settings(
         made = [
             parameter
             for name in names
-            for parameter in _parameters(SECTIONS[name], name)
+            for parameter in _parameters(_OPTION_SECTIONS[name], name)
             if parameter.name not in without
         ]
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]

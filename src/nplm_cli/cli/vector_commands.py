@@ -9,6 +9,7 @@ import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.vector_source import open_vectors
+from nplm_cli.config import parse_band
 from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
 from nplm_cli.errors import ConfigError, InputError, UnknownWordError
 
@@ -111,7 +112,7 @@ def _queries(
         if words:
             raise ConfigError("--random draws the words: name none beside it")
         keep = (lambda word: True) if all_tokens else None
-        drawn = keyed.sample_words(random, seed=seed, band=_band(band), keep=keep)
+        drawn = keyed.sample_words(random, seed=seed, band=parse_band(band), keep=keep)
         if len(drawn) < random:
             output.warn(f"only {len(drawn):,} words qualify of the {random:,} asked for")
         return drawn
@@ -130,15 +131,6 @@ def _queries(
     if not words:
         raise ConfigError("no word: name some, or - for standard input, or --random 20")
     return words
-
-
-def _band(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    low, dash, high = text.partition("-")
-    if not (dash and low.isdecimal() and high.isdecimal()):
-        raise ConfigError(f"--band {text!r}: expected two ranks such as 100-5000")
-    return int(low), int(high)
 
 
 def export_cli(

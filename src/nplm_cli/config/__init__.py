@@ -5,7 +5,8 @@ A field carries its own help text and bounds, and the command line is built from
 option. The dataclasses go to JSON and back; an unknown key is an error that offers the nearest
 known name.
 
-A file a stage: ``corpus``, ``model``, ``training``; ``section`` is what they share.
+A file a stage: ``corpus``, ``model``, ``training``; ``homework`` for the study of several models;
+``section`` is what they share.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from nplm_cli.config.corpus import DEFAULT_MAX_SIZE, CorpusConfig, SplitConfig, VocabularyConfig
+from nplm_cli.config.homework import HomeworkConfig, parse_band
 from nplm_cli.config.model import ModelConfig
 from nplm_cli.config.section import Section
 from nplm_cli.config.training import (
@@ -36,11 +38,13 @@ __all__ = [
     "Context",
     "CorpusConfig",
     "DropoutRates",
+    "HomeworkConfig",
     "ModelConfig",
     "SplitConfig",
     "TrainingConfig",
     "VocabularyConfig",
     "budget_seconds",
+    "parse_band",
 ]
 
 

@@ -1,0 +1,236 @@
+"""Run directories: made beside their place and moved there when they can be trained.
+
+So an input error leaves nothing behind, and an old run gives way only to a whole one.
+"""
+
+import contextlib
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nplm_cli import __version__, events
+from nplm_cli.artifacts import FORMAT_VERSION, TEMPORARY_SUFFIX, write_json, write_tensors
+from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
+from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, prepare
+from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.locking import exclusive
+from nplm_cli.ngram import NgramModel
+from nplm_cli.query.run import Run
+
+if TYPE_CHECKING:
+    from nplm_cli.models.base import LanguageModel
+
+
+def prepare_run(
+    sources: Sources,
+    folder: Path,
+    config: Config,
+    *,
+    argv: Sequence[str] = (),
+    on_event: events.OnEvent = events.ignore,
+) -> None:
+    """Make a run from text that ``resume`` can train. Raises what ``train`` does."""
+    folder = folder.resolve()
+    with exclusive(folder):
+        restore_old(folder)
+        check_target(folder, False)
+        make_run(sources, folder, resolved(config), argv, on_event)
+
+
+# What of a run depends on its text, context policy and baseline alone.
+_TEXT_FILES = ("vocabulary.tsv", "unknown.tsv", "tokenizer.json", "baseline.safetensors")
+
+
+def prepare_alike(run: Run, folder: Path, config: Config) -> None:
+    """Make a run on the very text, split and vocabulary of another one, without reading it anew.
+
+    Raises ConfigError when ``config`` asks for another text, or ``folder`` is taken.
+    """
+    folder, config = folder.resolve(), resolved(config)
+    for ours, theirs in (
+        (config.corpus, run.config.corpus),
+        (config.split, run.config.split),
+        (config.vocabulary, run.config.vocabulary),
+        (config.training.context, run.config.training.context),
+        (config.training.baseline_order, run.config.training.baseline_order),
+    ):
+        if ours != theirs:
+            raise ConfigError(f"{folder}: {ours} instead of {theirs}: not the text of {run.folder}")
+    with exclusive(folder):
+        restore_old(folder)
+        check_target(folder, False)
+        with _staging(folder) as staging:
+            for name in _TEXT_FILES:
+                shutil.copyfile(run.folder / name, staging / name)
+            shutil.copytree(run.folder / DATA_FOLDER, staging / DATA_FOLDER)
+            record = {
+                **run.record,
+                "settings": config.to_json(),
+                "environment": _environment(config),
+            }
+            write_json(staging / "config.json", record)
+            _move_into_place(staging, folder)
+
+
+@contextlib.contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Make a folder beside ``folder`` that is gone afterwards unless it was moved."""
+    staging = folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staging.mkdir()
+    except OSError as error:
+        raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
+    try:
+        yield staging
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def make_run(
+    sources: Sources,
+    folder: Path,
+    config: Config,
+    argv: Sequence[str],
+    on_event: events.OnEvent,
+) -> "LanguageModel | None":
+    """Make a run that can be trained, beside its place, and move it there when it is whole."""
+    with _staging(folder) as staging:
+        prepared = prepare(staging, sources, config, on_event)
+        record = {
+            "format_version": FORMAT_VERSION,
+            "nplm": __version__,
+            "settings": config.to_json(),
+            "data": prepared.record,
+            "environment": _environment(config),
+            "argv": list(argv),
+        }
+        _train_baseline(staging, config, prepared.record["vocabulary_size"], on_event)
+        write_json(staging / "config.json", record)
+        # A wrong device or vector file shows here, before an old run gives way.
+        network = None
+        if config.model.neural:
+            from nplm_cli.training.session import build_network
+
+            network = build_network(Run(staging), on_event)
+        _move_into_place(staging, folder)
+    return network
+
+
+def check_target(folder: Path, force: bool) -> None:
+    """Raise ConfigError unless a run may be made in ``folder`` (``force``: replace one)."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file: name a directory for the run")
+    if not (folder / "config.json").exists():
+        raise ConfigError(f"{folder} exists and is no run of nplm: name another directory")
+    if not force:
+        raise ConfigError(
+            f"{folder} holds a run already: --resume goes on with it, --force replaces it"
+        )
+
+
+def resolved(config: Config) -> Config:
+    """Fill in what depends on other settings, so that config.json says what was done."""
+    training = config.training
+    config = dataclasses.replace(config, model=config.model.resolved())
+    changes: dict[str, Any] = {}
+    if training.lr is None:
+        changes["lr"] = DEFAULT_LR[training.optimizer]
+    if training.epochs is None and training.steps is None and training.budget is None:
+        changes["epochs"] = DEFAULT_EPOCHS
+    for name, path in (("vectors", config.model.vectors), ("vocab", config.vocabulary.vocab)):
+        if path is not None:
+            changes[name] = os.path.abspath(path)
+    return config.replace(**changes)
+
+
+def _environment(config: Config) -> dict[str, Any]:
+    """What besides the settings a result may depend on."""
+    record: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "numpy": np.__version__,
+        "threads": config.training.threads or available_cores(),
+    }
+    if config.model.neural:
+        from importlib.metadata import version
+
+        record["torch"] = version("torch")
+    return record
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def old_folder(folder: Path) -> Path:
+    """Where the old run stands while a new one takes its place."""
+    return folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
+
+
+def restore_old(folder: Path) -> None:
+    """Put an old run back whose successor never got to its place."""
+    old = old_folder(folder)
+    if old.is_dir() and not folder.exists():
+        os.replace(old, folder)
+
+
+def _move_into_place(staging: Path, folder: Path) -> None:
+    """Put the prepared run where it belongs; an old run gives way only now."""
+    old = old_folder(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(staging, folder)
+    except BaseException:
+        restore_old(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _train_baseline(
+    folder: Path, config: Config, vocabulary_size: int, on_event: events.OnEvent
+) -> None:
+    part = open_parts(folder / DATA_FOLDER)["train"]
+    model = count_ngrams(
+        part, config, vocabulary_size, config.training.baseline_order, "kn", on_event
+    )
+    write_tensors(folder / "baseline.safetensors", model.tensors(), model.metadata())
+
+
+def count_ngrams(
+    part: Part,
+    config: Config,
+    vocabulary_size: int,
+    order: int,
+    smoothing: Any,
+    on_event: events.OnEvent,
+    max_tokens: int | None = 20_000_000,
+) -> NgramModel:
+    """Count a part; a baseline looks at no more than its first ``max_tokens`` (None: all)."""
+    return NgramModel.train(
+        part.ids_N,
+        order=order,
+        vocab_size=vocabulary_size,
+        context=config.training.context,
+        file_starts=part.file_starts,
+        smoothing=smoothing,
+        k=config.model.k,
+        max_tokens=max_tokens if max_tokens is not None else part.predictions,
+        on_event=lambda text: on_event(events.Message(text)),
+    )

@@ -18,12 +18,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long piece of work has come; ``total`` is None when nobody knows."""
+    """How far a long piece of work has come; ``total`` is None when nobody knows.
+
+    ``seconds_left`` is a better guess than the share that is done, where there is one.
+    """
 
     what: str
     done: float
     total: float | None
     detail: str = ""
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ LIGHT = {
             "neighbors",
             "export",
             "generate",
+            "similarity",
+            "analogy",
+            "compare-vectors",
+            "align",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),
@@ -50,6 +54,12 @@ LIGHT = {
     "export --sentences": ("export", "RUN", "OUT", "--sentences", "TEXT"),
     "generate": ("generate", "RUN", "--prompt", "我 买", "--top-p", "0.9"),
     "generate from counts": ("generate", "NGRAM", "--samples", "3", "--json"),
+    "similarity": ("similarity", "RUN", "RATINGS"),
+    "similarity of a file": ("similarity", "VECTORS", "RATINGS", "--json"),
+    "analogy": ("analogy", "RUN", "我", "你", "书"),
+    "analogy questions": ("analogy", "VECTORS", "QUESTIONS", "--restrict", "28"),
+    "compare-vectors": ("compare-vectors", "RUN", "VECTORS", "-k", "5"),
+    "align": ("align", "RUN", "VECTORS", "--dictionary", "WORDS", "-o", "OUT"),
     "vocab": ("vocab", "TEXT", "-o", "OUT"),
     "tokenize": ("tokenize", "TEXT"),
     "tokenize English": ("tokenize", "EN"),
@@ -77,7 +87,15 @@ def vectors(nplm, ffn, tmp_path_factory):
 
 @pytest.fixture
 def line(ffn, ngram, english, texts, vectors, tmp_path):
+    ratings, questions = tmp_path / "ratings.txt", tmp_path / "questions.txt"
+    ratings.write_text("我 你 9\n书 茶 5\n书 我 1\n", "utf-8")
+    questions.write_text(": s\n我 你 书 茶\n", "utf-8")
+    pairs = [row.split("\t")[0] for row in (ffn / "vocabulary.tsv").read_text("utf-8").splitlines()]
+    (tmp_path / "words.txt").write_text("".join(f"{w}\t{w}\n" for w in pairs[2:]), "utf-8")
     words = {
+        "WORDS": tmp_path / "words.txt",
+        "RATINGS": ratings,
+        "QUESTIONS": questions,
         "RUN": ffn,
         "NGRAM": ngram,
         "ENGLISH": english,

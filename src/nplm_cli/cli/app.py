@@ -15,8 +15,11 @@ from nplm_cli.cli import (
     compare_command,
     corpus_commands,
     generate_command,
+    homework_command,
     output,
+    ratings_command,
     score_command,
+    spaces_command,
     train_command,
     vector_commands,
 )
@@ -54,8 +57,12 @@ for _module in (
     score_command,
     ask,
     generate_command,
+    homework_command,
     compare_command,
+    homework_command,
     vector_commands,
+    ratings_command,
+    spaces_command,
 ):
     _module.register(app)
 

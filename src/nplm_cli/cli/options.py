@@ -3,13 +3,24 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
-from nplm_cli.config import SECTIONS, Config, HomeworkConfig, ModelConfig, TrainingConfig
+from nplm_cli.artifacts import read_json
+from nplm_cli.config import (
+    DEFAULT_LR,
+    PRESETS,
+    SECTIONS,
+    Config,
+    HomeworkConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from nplm_cli.config.section import Section
+from nplm_cli.errors import ConfigError, did_you_mean
 
 PANELS = {
     "corpus": "Text",
@@ -96,6 +107,42 @@ def _nones(hint: Any) -> list[None]:
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """Keep the settings that the user named."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def settings_of_file(path: Path | None) -> Config:
+    """Settings in a run's config.json, or in a file of settings alone; defaults without one."""
+    if path is None:
+        return Config()
+    values = read_json(path)
+    if isinstance(values, dict) and "settings" in values:
+        values = values["settings"]
+    return Config.from_json(values, str(path))
+
+
+def chosen_settings(config: Config, preset: str | None, chosen: dict[str, Any]) -> Config:
+    """Settings from a file (``config``), preset and options; what comes later wins."""
+    changes: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in PRESETS:
+            raise ConfigError(
+                f"--preset {preset!r}: expected one of {', '.join(PRESETS)}"
+                f"{did_you_mean(preset, PRESETS)}"
+            )
+        changes |= PRESETS[preset]
+        if "optimizer" in chosen:
+            changes.pop("lr", None)  # the preset's rate is for the optimiser it has in mind
+    # One of these sets takes the place of the others, wherever they came from.
+    for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
+        if any(name in chosen for name in group):
+            changes |= dict.fromkeys(group)
+        elif any(name in changes for name in group):  # the preset's takes the file's place
+            changes = dict.fromkeys(group) | changes
+    for name, value in config.model.defaults().items():
+        if getattr(config.model, name) == value:  # nobody chose it: it follows what is chosen now
+            changes.setdefault(name, None)
+    if "optimizer" in chosen and config.training.lr == DEFAULT_LR[config.training.optimizer]:
+        changes.setdefault("lr", None)  # the rate was the old optimiser's, nobody chose it
+    return config.replace(**(changes | chosen))
 
 
 def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:

@@ -64,26 +64,32 @@ class ProgressView:
             self._draw(event)
         elif self.style == "plain" and now - self._last_line >= PLAIN_INTERVAL:
             self._last_line = now
-            share = left = ""
-            if event.total:
-                share = f" {event.done / event.total:.0%}"
-                elapsed = now - self._began[event.what]
-                if event.done > 0:
-                    seconds = elapsed * (event.total / event.done - 1)
-                    left = f", {_duration(seconds)} left"
+            share = f" {event.done / event.total:.0%}" if event.total else ""
+            left = self._left(event, now)
+            left = f", {left} left" if left else ""
             stamp = time.strftime("%H:%M:%S")
             output.note(f"{stamp} {event.what}{share}: {event.detail}{left}")
+
+    def _left(self, event: events.Progress, now: float) -> str:
+        """Time that the work still takes, as far as anybody can tell."""
+        seconds = event.seconds_left
+        if seconds is None:
+            elapsed = now - self._began[event.what]
+            if not event.total or event.done <= 0 or elapsed < 1:
+                return ""
+            seconds = elapsed * (event.total / event.done - 1)
+        return _duration(max(seconds, 0.0))
 
     def _draw(self, event: events.Progress) -> None:
         if self._bar is None:
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn
 
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
                 TextColumn("{task.fields[detail]}"),
                 console=Console(stderr=True),
                 transient=True,
@@ -93,10 +99,14 @@ class ProgressView:
             for task in self._tasks.values():
                 self._bar.update(task, visible=False)
             self._tasks[event.what] = self._bar.add_task(
-                event.what, total=event.total, detail=event.detail
+                event.what, total=event.total, detail="", left=""
             )
         self._bar.update(
-            self._tasks[event.what], completed=event.done, total=event.total, detail=event.detail
+            self._tasks[event.what],
+            completed=event.done,
+            total=event.total,
+            detail=event.detail,
+            left=self._left(event, time.monotonic()),
         )
 
 

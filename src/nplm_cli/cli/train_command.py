@@ -1,23 +1,27 @@
 """``nplm train``: from text to a run directory in one command."""
 
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from nplm_cli import pipeline
-from nplm_cli.artifacts import read_json
 from nplm_cli.cli import output
+from nplm_cli.cli.interruption import SigintFlag
 from nplm_cli.cli.ledger_table import write_report
-from nplm_cli.cli.options import given, idle_options, with_settings
+from nplm_cli.cli.options import (
+    chosen_settings,
+    given,
+    idle_options,
+    settings_of_file,
+    with_settings,
+)
 from nplm_cli.cli.progress import ProgressView
-from nplm_cli.config import DEFAULT_LR, PRESETS, Config
+from nplm_cli.config import PRESETS
 from nplm_cli.corpus.preparation import Sources
-from nplm_cli.errors import ConfigError, did_you_mean
+from nplm_cli.errors import ConfigError
 
 # What may change when a training goes on.
 RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "checkpoint_every")
@@ -70,7 +74,7 @@ def train_cli(
     chosen = given(settings)
     if folder is None:
         raise ConfigError("where to? name the run directory with -o RUN")
-    with ProgressView(progress, quiet) as view, _SigintFlag() as interrupted:
+    with ProgressView(progress, quiet) as view, SigintFlag() as interrupted:
         common: dict[str, Any] = {
             "on_event": view,
             "interrupted": interrupted,
@@ -83,7 +87,7 @@ def train_cli(
             else:
                 if not inputs:
                     raise ConfigError("no input: name files or folders, or - for standard input")
-                config = _config(preset, config_file, chosen)
+                config = chosen_settings(settings_of_file(config_file), preset, chosen)
                 for name in idle_options(config, chosen):
                     output.warn(f"--{name.replace('_', '-')} has no effect with these settings")
                 report = pipeline.train(
@@ -103,38 +107,6 @@ def train_cli(
     if not quiet:
         question = "count" if report["arch"] == "ngram" else "neighbors"
         output.note(f"run written to {folder}; try: nplm {question} {folder} WORD")
-
-
-def _config(preset: str | None, config_file: Path | None, chosen: dict[str, Any]) -> Config:
-    """Settings from file, preset and options; what comes later wins."""
-    config = Config()
-    if config_file is not None:
-        values = read_json(config_file)
-        if isinstance(values, dict) and "settings" in values:
-            values = values["settings"]
-        config = Config.from_json(values, str(config_file))
-    changes: dict[str, Any] = {}
-    if preset is not None:
-        if preset not in PRESETS:
-            raise ConfigError(
-                f"--preset {preset!r}: expected one of {', '.join(PRESETS)}"
-                f"{did_you_mean(preset, PRESETS)}"
-            )
-        changes |= PRESETS[preset]
-        if "optimizer" in chosen:
-            changes.pop("lr", None)  # the preset's rate is for the optimiser it has in mind
-    # One of these sets takes the place of the others, wherever they came from.
-    for group in (("epochs", "steps", "budget"), ("vocab", "min_count", "max_size")):
-        if any(name in chosen for name in group):
-            changes |= dict.fromkeys(group)
-        elif any(name in changes for name in group):  # the preset's takes the file's place
-            changes = dict.fromkeys(group) | changes
-    for name, value in config.model.defaults().items():
-        if getattr(config.model, name) == value:  # nobody chose it: it follows what is chosen now
-            changes.setdefault(name, None)
-    if "optimizer" in chosen and config.training.lr == DEFAULT_LR[config.training.optimizer]:
-        changes.setdefault("lr", None)  # the rate was the old optimiser's, nobody chose it
-    return config.replace(**(changes | chosen))
 
 
 def _refuse_beside_resume(
@@ -164,29 +136,3 @@ def _how_to_go_on(folder: Path) -> str:
     if (folder / "config.json").exists():
         return f"interrupted before the first step; the text is read, and this trains on it: {on}"
     return "interrupted while reading the text; nothing was written"
-
-
-class _SigintFlag:
-    """Ctrl-C once asks the loop to stop after its step; twice stops at once."""
-
-    def __init__(self) -> None:
-        self._set = False
-        self._training = False
-        self._old: Any = None
-
-    def __enter__(self) -> "_SigintFlag":
-        self._old = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        signal.signal(signal.SIGINT, self._old)
-
-    def __call__(self) -> bool:
-        self._training = True
-        return self._set
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._set or not self._training:
-            raise KeyboardInterrupt
-        self._set = True
-        output.note("stopping after this step (Ctrl-C again stops at once)")

@@ -97,5 +97,26 @@ SECTIONS: dict[str, type[Section]] = {
 
 # Named bundles of settings; an option given beside a preset wins.
 PRESETS: dict[str, dict[str, Any]] = {
-    "homework": {"max_size": 1000, "dim": 10, "hidden": 128, "layers": 1, "lr": 0.005},
+    # The assignment's own sizes.
+    "homework": {
+        "max_size": 1000,
+        "dim": 10,
+        "hidden": 128,
+        "layers": 1,
+        "batch": 8,
+        "lr": 0.01,
+        "epochs": 5,
+    },
+    # Vectors worth a look, in an hour or two.
+    "thorough": {
+        "max_size": 10_000,
+        "dim": 100,
+        "hidden": 256,
+        "layers": 1,
+        "tie": True,
+        "dropout": 0.2,
+        "batch": 16,
+        "lr": 0.005,
+        "epochs": 6,
+    },
 }

@@ -112,6 +112,11 @@ class TextRecipe(config.Section):
             tokens = [escape(token, keep_unknown=True) for token in tokens]
         return tokens
 
+    def spelled(self, word: str) -> str:
+        """A single word as the training text would have it."""
+        folded = self.folded(word)
+        return folded.lower() if self.lowercase else folded
+
     def folded(self, text: str) -> str:
         """``text`` with full-width digits and letters folded if the recipe says so."""
         return fold_width(text) if self.fold_width else text

@@ -120,7 +120,7 @@ class KeyedVectors:
             k,
             metric,
         )
-        return [[self._neighbor(row, score) for row, score in best] for best in found]
+        return [[self.neighbor(row, score) for row, score in best] for best in found]
 
     def similarity(self, a: str | int, b: str | int) -> float:
         """Cosine of two words' vectors; 0 where one is the zero vector. Raises UnknownWordError."""
@@ -175,7 +175,32 @@ class KeyedVectors:
             self._norms[metric] = norms_V
         return self._norms[metric]
 
-    def _neighbor(self, row: int, score: float) -> Neighbor:
+    def check_finite(self) -> None:
+        """Raise ArtifactError, naming the word, when a vector holds nan or inf."""
+        self._norms_of("cosine")
+
+    def unit_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Vectors (N, d, float64) of ``rows`` (N) divided by their lengths; zeros stay zeros.
+
+        Raises ArtifactError when a vector is not finite.
+        """
+        lengths_N1 = self._norms_of("cosine")[rows][:, None]
+        rows_ND = self.vectors[rows].astype(np.float64)
+        return np.divide(rows_ND, lengths_N1, out=rows_ND, where=lengths_N1 > 0)
+
+    def rows_by_frequency(self) -> np.ndarray:
+        """Rows (at most V) outside ``skip``, the most frequent word's first.
+
+        Without counts the order of rows is taken for the order of frequency.
+        """
+        order_V = np.arange(len(self.words))
+        if self.counts is not None:
+            order_V = np.argsort(-self.counts, kind="stable")
+        rows: np.ndarray = order_V[~np.isin(order_V, list(self.skip))]
+        return rows
+
+    def neighbor(self, row: int, score: float) -> Neighbor:
+        """The word of a row, with a score and its count."""
         count = None if self.counts is None else int(self.counts[row])
         return Neighbor(self.words[row], score, count)
 
@@ -201,11 +226,8 @@ class KeyedVectors:
             raise ConfigError(f"cannot draw {n} words: expected at least 1")
         if band is not None and not 1 <= band[0] <= band[1]:
             raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
-        order = np.arange(len(self.words))
-        if self.counts is not None:
-            order = np.argsort(-self.counts, kind="stable")
         keep = is_plain_word if keep is None else keep
-        ranked = [int(row) for row in order if int(row) not in self.skip]
+        ranked = self.rows_by_frequency().tolist()
         low, high = DEFAULT_BAND if band is None else band
         eligible = self._eligible(ranked, low, high, keep)
         if band is None and len(eligible) < n:

@@ -1,0 +1,1 @@
+"""The whole assignment: several architectures and seeds on one text, compared and reported."""

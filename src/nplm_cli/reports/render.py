@@ -1,0 +1,192 @@
+"""The report as HTML and Markdown from the same tables, drawings and texts."""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any
+
+from nplm_cli.plain import plain
+from nplm_cli.reports.corpus_tables import (
+    comparison_tables,
+    cost_table,
+    data_tables,
+    perplexity_tables,
+)
+from nplm_cli.reports.figures import curve_figure, matrix_figures, run_figure
+from nplm_cli.reports.map_figures import map_figures, norm_figures
+from nplm_cli.reports.method import method
+from nplm_cli.reports.questions import questions
+from nplm_cli.reports.study_tables import alignment_tables, environment_table, setting_tables
+from nplm_cli.reports.summary import model_label, query_blocks
+from nplm_cli.reports.svg import Drawing
+from nplm_cli.reports.texts import Language, Texts
+from nplm_cli.reports.words import markdown, shown
+
+HTML_LANGUAGES = {"zh": "zh-CN", "char": "zh-CN", "en": "en"}
+
+
+def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
+    """Everything that the templates show: texts, tables, drawings, lists of neighbours."""
+    texts = Texts(lang)
+    archs, seeds = results["plan"]["archs"], len(results["plan"]["seeds"])
+    corpora = [_corpus(corpus, archs, seeds, texts) for corpus in results["corpora"]]
+    answers = ["best", "judgement", "differences", "bilingual", "limits"]
+    if results["alignment"] is None:
+        answers.remove("bilingual")
+    names = {
+        "models": texts.listed([model_label(arch) for arch in archs]),
+        "corpora": texts.listed([corpus["name"] for corpus in results["corpora"]]),
+    }
+    return {
+        "t": texts,
+        "title": texts("title", **names),
+        "results": results,
+        "several": len(corpora) > 1,
+        "one_seed": seeds == 1,
+        "seeds": seeds,
+        "k": results["plan"]["k"],
+        "models": [(arch, model_label(arch)) for arch in archs],
+        "corpora": corpora,
+        "method": method(results, texts),
+        "setting_tables": setting_tables(results, texts),
+        "alignment": alignment_tables(results, texts),
+        "environment": environment_table(results, texts),
+        "command": " ".join(_quoted(word) for word in results["command"]),
+        "questions": questions(results, texts),
+        "answers": answers,
+        "sections": _sections(results),
+        "payload": _payload(results, corpora, texts),
+    }
+
+
+def _corpus(
+    corpus: dict[str, Any], archs: list[str], seeds: int, texts: Texts
+) -> dict[str, Any]:
+    return {
+        **{key: corpus[key] for key in ("key", "name")},
+        "lang": HTML_LANGUAGES.get(corpus["lang"], "und"),
+        "notes": corpus["data"]["notes"],
+        "data": data_tables(corpus, texts),
+        "perplexity": perplexity_tables(corpus, texts),
+        "run_figure": run_figure(corpus, texts),
+        "curves": curve_figure(corpus, texts),
+        "cost": cost_table(corpus, texts),
+        "blocks": query_blocks(corpus, archs, seeds),
+        "compared": corpus["comparison"],
+        "matrices": list(matrix_figures(corpus, texts).values()),
+        "spaces": comparison_tables(corpus, texts),
+        "maps": map_figures(corpus, texts),
+        "norms": norm_figures(corpus, texts),
+    }
+
+
+def _sections(results: dict[str, Any]) -> list[tuple[int, str]]:
+    names = ["data", "method", "results", "words", "spaces", "maps", "bilingual", "conclusions"]
+    names.append("reproduce")
+    if results["alignment"] is None:
+        names.remove("bilingual")
+    return list(enumerate(names, 1))
+
+
+def _quoted(word: str) -> str:
+    """As a POSIX shell reads it back, whatever the word holds."""
+    import shlex
+
+    return shlex.quote(word) if plain(word) == word else "$'" + plain(word).replace("'", r"\'") + "'"
+
+
+def _payload(
+    results: dict[str, Any], corpora: list[dict[str, Any]], texts: Texts
+) -> dict[str, Any]:
+    """What the page's script knows. The digest names what is judged: the lists of neighbours."""
+    judged = [[corpus["name"], corpus["neighbors"]] for corpus in results["corpora"]]
+    canonical = json.dumps([results["schema"], judged], sort_keys=True)
+    return {
+        "schema": 1,
+        "digest": hashlib.sha256(canonical.encode()).hexdigest()[:16],
+        "nplm": results["nplm"],
+        "k": results["plan"]["k"],
+        "models": results["plan"]["archs"],
+        "words": [
+            {
+                "id": block["id"],
+                "corpus": corpus["key"],
+                "word": block["word"],
+                "pairs": block["pairs"],
+                "lists": {
+                    found["arch"]: [[row["pair"], row["cosine"]] for row in found["rows"]]
+                    for found in block["lists"]
+                },
+            }
+            for corpus in corpora
+            for block in corpus["blocks"]
+        ],
+        "texts": {key: value for key, value in texts.strings.items() if key.startswith("judge.")}
+        | {key: texts.strings[key] for key in ("search", "search_words", "matches", "sort")},
+    }
+
+
+def drawings(shown_view: dict[str, Any]) -> list[Drawing]:
+    """All figures of a report, in order."""
+    found: list[Drawing | None] = []
+    for corpus in shown_view["corpora"]:
+        found += [corpus["run_figure"], corpus["curves"], *corpus["matrices"]]
+        found += [drawing for of_method in corpus["maps"].values() for drawing in of_method]
+        found += corpus["norms"]
+    return [drawing for drawing in found if drawing is not None]
+
+
+def html(shown_view: dict[str, Any]) -> str:
+    """One page that needs nothing but itself: no network, no other file."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("nplm_cli.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,
+    )
+    theme, script = _source("theme.js"), _source("judge.js") + _source("tables.js")
+    return environment.get_template("report.html.j2").render(
+        shown_view,
+        style=Markup(_source("report.css")),
+        theme_script=Markup(theme),
+        script=Markup(script),
+        policy=_policy(theme, script),
+        svg=lambda drawing: Markup(drawing.inline),
+    )
+
+
+def _source(name: str) -> str:
+    return (files("nplm_cli.reports") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(*scripts: str) -> str:
+    """The page may load nothing, and run its own scripts alone: a word of a corpus never runs."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; form-action 'none'; base-uri 'none'"
+
+
+def markdown_text(shown_view: dict[str, Any]) -> str:
+    """The same report in GitHub's Markdown, with the figures as files beside it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("nplm_cli.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        # Every string that is not Markup is a word or a sentence; macros give back Markup.
+        finalize=lambda value: Markup(markdown(value)) if type(value) is str else value,
+    )
+    return environment.get_template("report.md.j2").render(shown_view, raw=Markup)

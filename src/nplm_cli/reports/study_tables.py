@@ -1,0 +1,103 @@
+"""Tables of the whole study: both languages, all settings, how to reproduce it."""
+
+import json
+from typing import Any
+
+from nplm_cli.reports.corpus_tables import _table
+from nplm_cli.reports.summary import model_label
+from nplm_cli.reports.tables import Table, decimal, fixed, percent, share, text, whole, word
+from nplm_cli.reports.texts import Texts
+
+Results = dict[str, Any]
+NOT_SHOWN = ("corpus", "split", "vocabulary", "training")
+
+
+def alignment_tables(results: Results, texts: Texts) -> list[Table]:
+    """How well the second language is found from the first; folded, the pairs of each model."""
+    alignment = results["alignment"]
+    if alignment is None:
+        return []
+    rows = []
+    for arch, found in alignment.items():
+        accuracy, chance = found["accuracy"], found.get("permutation") or {}
+        p_value = chance.get("p_value")
+        rows.append(
+            [
+                text(model_label(arch)),
+                text(_with_interval(found, "csls", "1")),
+                share(accuracy["csls"].get("5")),
+                share(accuracy["csls"].get("10")),
+                share(accuracy["cosine"].get("1")),
+                share(chance.get("accuracy_mean")),
+                share(chance.get("accuracy_max")),
+                decimal(p_value, 3),
+                text(f"{found['pairs_covered']:,} / {found['pairs_in_dictionary']:,}"),
+            ]
+        )
+    tables = [_table("alignment", texts, "alignment", rows)]
+    for number, (arch, found) in enumerate(alignment.items()):
+        values = {"model": model_label(arch), "random": fixed(found["random_cosine"], 3)}
+        pairs = [
+            [
+                word(pair["source"]),
+                word(pair["target"]),
+                decimal(pair["cosine_before"], 3),
+                decimal(pair["cosine_after"], 3),
+                whole(pair["rank"]),
+                word(texts.listed(pair["neighbors"])),
+            ]
+            for pair in found["pairs"]
+        ]
+        name = f"alignment-pairs-{number}"
+        tables.append(_table(name, texts, "bilingual", pairs, values=values, folded=True))
+    return tables
+
+
+def _with_interval(found: dict[str, Any], by: str, n: str) -> str | None:
+    accuracy = found["accuracy"][by].get(n)
+    if accuracy is None:
+        return None
+    interval = found.get("interval_95")
+    while isinstance(interval, dict):
+        interval = interval.get(by) or interval.get(n)
+    if not interval:
+        return percent(accuracy)
+    return f"{percent(accuracy)} ({fixed(100 * interval[0], 1)}–{fixed(100 * interval[1], 1)})"
+
+
+def setting_tables(results: Results, texts: Texts) -> list[Table]:
+    """Every setting, folded: of the models side by side, and of all other stages."""
+    models = results["corpora"][0]["models"]
+    names = list(dict.fromkeys(name for model in models for name in model["settings"]))
+    rows = [
+        [text(name, code=True), *(text(_value(m["settings"].get(name)), code=True) for m in models)]
+        for name in names
+    ]
+    shapes = Table(
+        "settings-models",
+        texts("table.shapes.caption"),
+        [texts("table.shapes.columns"), *(model_label(model["arch"]) for model in models)],
+        rows,
+        folded=True,
+    )
+    others = [
+        [text(stage, code=True), text(name, code=True), text(_value(value), code=True)]
+        for stage in NOT_SHOWN
+        for name, value in results["settings"][stage].items()
+    ]
+    plan = [
+        [text("plan", code=True), text(name, code=True), text(_value(value), code=True)]
+        for name, value in results["plan"].items()
+    ]
+    return [shapes, _table("settings-stages", texts, "settings", plan + others, folded=True)]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def environment_table(results: Results, texts: Texts) -> Table:
+    """Program versions and machine."""
+    found = {"nplm": results["nplm"], **results["environment"], "finished": results["finished"]}
+    rows = [[text(name, code=True), text(value, code=True)] for name, value in found.items()]
+    return _table("environment", texts, "environment", rows)

@@ -1,0 +1,60 @@
+"""Worked example W-35: nine pairs of WordSim-353 and a vector space that agrees with people."""
+
+import math
+
+import numpy as np
+import pytest
+
+from nplm_cli.vectors.keyed import KeyedVectors
+from nplm_cli.vectors.lookup import Lookup
+from nplm_cli.vectors.ratings import RatedPair, rate_similarity, read_ratings
+
+TABLE = """Word 1,Word 2,Human (mean)
+tiger,cat,7.35
+tiger,tiger,10
+book,paper,7.46
+computer,internet,7.58
+plane,car,5.77
+professor,doctor,6.62
+stock,phone,1.62
+stock,CD,1.31
+stock,jaguar,0.92
+"""
+
+
+@pytest.fixture
+def pairs(tmp_path) -> list[RatedPair]:
+    path = tmp_path / "wordsim.csv"
+    path.write_text(TABLE, "utf-8")
+    return read_ratings(str(path))
+
+
+def agreeing(pairs: list[RatedPair]) -> KeyedVectors:
+    """Two dimensions; a pair's angle is 10 degrees less its rating."""
+    vectors = {}
+    for word1, word2, rating in pairs:
+        vectors[word1] = [1.0, 0.0]
+        if word1 != word2:
+            angle = math.radians(10 - rating)
+            vectors[word2] = [math.cos(angle), math.sin(angle)]
+    return KeyedVectors(list(vectors), np.array(list(vectors.values())))
+
+
+def test_w35_mean_of_the_ratings(pairs):
+    assert len(pairs) == 9
+    assert pairs[0] == ("tiger", "cat", 7.35)
+    assert sum(pair.rating for pair in pairs) / 9 == pytest.approx(5.403333, abs=5e-7)
+
+
+def test_w35_rho_of_a_space_that_agrees(pairs):
+    result = rate_similarity(Lookup(agreeing(pairs)), pairs)
+    assert (result["covered"], result["words"]) == (9, 14)
+    assert result["spearman"] == pytest.approx(1, abs=1e-12)
+    assert result["interval_95"] == pytest.approx([1, 1], abs=1e-12)
+
+
+def test_w35_two_pairs_in_the_wrong_order(pairs):
+    # rho = 1 - 6 sum d^2 / n (n^2 - 1), the last two ranks exchanged: 1 - 6 * 2 / 720.
+    ranked = [*pairs[:7], pairs[7]._replace(rating=0.92), pairs[8]._replace(rating=1.31)]
+    result = rate_similarity(Lookup(agreeing(pairs)), ranked)
+    assert result["spearman"] == pytest.approx(1 - 12 / 720, abs=1e-12)

@@ -531,6 +531,30 @@ MUTANTS = (
         ("vectors/alignment.py", "np.array([fold_of.get(a, folds) for a, _ in of], np.int64),", "np.arange(len(of)) % folds,"),
         tests="vectors/test_alignment.py",
     ),
+    mutant(
+        "homework-counts-one-seed",
+        "a neighbour that one seed alone found looks as stable as any",
+        ("homework/results.py", "for found in by_seed\n", "for found in by_seed[:1]\n"),
+        tests="cli/test_homework.py",
+    ),
+    mutant(
+        "homework-validates-on-training-text",
+        "a perplexity on the training text is reported as if it said something",
+        ("homework/study.py", 'sources[name]["sha256"] == sources["train"]["sha256"]', "False"),
+        tests="cli/test_homework.py",
+    ),
+    mutant(
+        "homework-runs-all-alike",
+        "every architecture and seed is the first run once more",
+        ("run_folders.py", '**run.record,\n                "settings": config.to_json(),', "**run.record,"),
+        tests="cli/test_homework.py homework",
+    ),
+    mutant(
+        "homework-repeated-sentences-unseen",
+        "a validation text that stands in the training text goes unnoticed",
+        ("homework/results.py", "sentence in seen for sentence in own", "sentence in own for sentence in own"),
+        tests="homework",
+    ),
 )  # fmt: skip
 
 

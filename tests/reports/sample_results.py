@@ -150,9 +150,9 @@ def make_corpus(
             "sources": {name: {"inputs": [f"data/{name}|x.txt"], "sha256": HASH, "sentences": 19_484, "lines": 7} for name in share},
             "split_unit": "document", "parts": {name: part for name in share}, "vocabulary_size": size,
             "unk_types": 53_000, "unk_reason": None, "notes": ["a note of the cut: <b>"],
-            "recipe": {"lang": lang, "format": "segmented", "sentences": "line"}, "oov_share": share,
+            "recipe": {"lang": lang, "format": "segmented", "sentences": "line"}, "oov_share": share, "repeated_share": {"valid": 0.0123},
             "coverage": [
-                {"size": n, "types": n, "covered_tokens": 900_000 - 300 * n, "unk_tokens": 3 * n, "unk_share": 33 / n}
+                {"size": n, "types": n, "covered_tokens": 900_000 - 900_000 * 33 // n, "unk_tokens": 900_000 * 33 // n, "unk_share": 33 / n}
                 for n in (1000, 5000, 20_000)
             ],
         },

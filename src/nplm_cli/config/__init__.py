@@ -104,7 +104,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden": 128,
         "layers": 1,
         "batch": 8,
-        "lr": 0.01,
+        "lr": 0.005,
         "epochs": 5,
     },
     # Vectors worth a look, in an hour or two.

@@ -53,6 +53,7 @@ def data_tables(corpus: Corpus, texts: Texts) -> list[Table]:
             whole(data["parts"][part].get("words")),
             whole(data["parts"][part].get("predictions")),
             share(data["oov_share"].get(part), 2),
+            share(data.get("repeated_share", {}).get(part), 2),
         ]
         for part in PARTS
         if part in data["parts"]

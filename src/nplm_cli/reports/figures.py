@@ -97,7 +97,7 @@ def _curves(axes: "Axes", model: dict[str, Any], key: str, number: int) -> None:
         label = None
         if len(runs) > 1:
             low, high = map(min, columns), map(max, columns)
-            axes.fill_between(epochs, list(low), list(high), color=colour, alpha=0.2, lw=0)
+            axes.fill_between(epochs, list(low), list(high), fc=colour, alpha=0.2, ec="none")
     if len(common) > 1 and len(runs) == 1:
         return
     for run in runs:
@@ -198,7 +198,10 @@ def _baseline(
     name = f"Kneser–Ney {baseline.get('order', '')}".strip()
     line(level, color=COLOURS["muted"], ls=(0, (4, 3)), lw=1.1, label=name)
     if vertical:
-        axes.text(level, -0.52, f" {name}", color=COLOURS["muted"], size=8.5, va="top")
+        left, right = axes.get_xlim()
+        side = "right" if level > (left + right) / 2 else "left"
+        label = f"{name}  " if side == "right" else f"  {name}"
+        axes.text(level, -0.52, label, color=COLOURS["muted"], size=9, va="top", ha=side)
 
 
 def _plain_log(axes: "Axes", values: Sequence[float], axis: str) -> None:

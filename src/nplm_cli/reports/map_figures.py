@@ -15,26 +15,25 @@ if TYPE_CHECKING:
 
 Corpus = dict[str, Any]
 MAP_SIZE = (400.0, 360.0)
-NORM_SIZE = (400.0, 250.0)
+NORM_SIZE = (300.0, 220.0)
 LONGEST_LABEL = 18
+# Lines to the nearest neighbours only: more would be a tangle.
+LINES = 5
 NORM_POINTS = 500
 NORM_BINS = 24
 Box = tuple[float, float, float, float]
 
 
-def map_figures(corpus: Corpus, texts: Texts) -> dict[str, list[Drawing]]:
-    """Maps by method (``pca``, ``tsne``), one for each model; methods without points are left out."""
+def map_figures(corpus: Corpus, texts: Texts) -> list[Drawing]:
+    """Maps of each model by PCA and by t-SNE, as far as they have points."""
     archs = [model["arch"] for model in corpus["models"]]
     by_arch = corpus["maps"]["by_arch"]
-    return {
-        method: [
-            _map(corpus, arch, archs.index(arch), method, texts)
-            for arch in archs
-            if by_arch.get(arch, {}).get(method)
-        ]
+    return [
+        _map(corpus, arch, number, method, texts)
+        for number, arch in enumerate(archs)
         for method in ("pca", "tsne")
-        if any(by_arch.get(arch, {}).get(method) for arch in archs)
-    }
+        if by_arch.get(arch, {}).get(method)
+    ]
 
 
 def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> Drawing:
@@ -46,7 +45,7 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
         (index[query["word"]], index[neighbor["word"]])
         for query in corpus["neighbors"]
         if query["word"] in index
-        for neighbor in query["lists"].get(arch, [])
+        for neighbor in query["lists"].get(arch, [])[:LINES]
         if neighbor["word"] in index
     ]
     place = _Frame(data[method])

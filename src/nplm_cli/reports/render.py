@@ -34,13 +34,10 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
     answers = ["best", "judgement", "differences", "bilingual", "limits"]
     if results["alignment"] is None:
         answers.remove("bilingual")
-    names = {
-        "models": texts.listed([model_label(arch) for arch in archs]),
-        "corpora": texts.listed([corpus["name"] for corpus in results["corpora"]]),
-    }
     return {
         "t": texts,
-        "title": texts("title", **names),
+        "title": texts("title", models=texts.listed([model_label(arch) for arch in archs])),
+        "names": texts.listed([corpus["name"] for corpus in results["corpora"]]),
         "results": results,
         "several": len(corpora) > 1,
         "one_seed": seeds == 1,
@@ -51,6 +48,13 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
         "method": method(results, texts),
         "setting_tables": setting_tables(results, texts),
         "alignment": alignment_tables(results, texts),
+        "alignment_warnings": list(
+            dict.fromkeys(
+                warning
+                for found in (results["alignment"] or {}).values()
+                for warning in found.get("warnings", ())
+            )
+        ),
         "environment": environment_table(results, texts),
         "command": " ".join(_quoted(word) for word in results["command"]),
         "questions": questions(results, texts),
@@ -63,6 +67,8 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
 def _corpus(
     corpus: dict[str, Any], archs: list[str], seeds: int, texts: Texts
 ) -> dict[str, Any]:
+    maps = map_figures(corpus, texts)
+    methods = [name for name in ("pca", "tsne") if any(f"-{name}-" in d.name for d in maps)]
     return {
         **{key: corpus[key] for key in ("key", "name")},
         "lang": HTML_LANGUAGES.get(corpus["lang"], "und"),
@@ -76,7 +82,8 @@ def _corpus(
         "compared": corpus["comparison"],
         "matrices": list(matrix_figures(corpus, texts).values()),
         "spaces": comparison_tables(corpus, texts),
-        "maps": map_figures(corpus, texts),
+        "maps": maps,
+        "map_notes": [texts(f"figure.{name}.text") for name in methods],
         "norms": norm_figures(corpus, texts),
     }
 
@@ -132,8 +139,7 @@ def drawings(shown_view: dict[str, Any]) -> list[Drawing]:
     found: list[Drawing | None] = []
     for corpus in shown_view["corpora"]:
         found += [corpus["run_figure"], corpus["curves"], *corpus["matrices"]]
-        found += [drawing for of_method in corpus["maps"].values() for drawing in of_method]
-        found += corpus["norms"]
+        found += [*corpus["maps"], *corpus["norms"]]
     return [drawing for drawing in found if drawing is not None]
 
 

@@ -6,12 +6,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, and what sorting goes by (the text itself unless given)."""
+    """What stands in a cell, and what sorting goes by (the text itself unless given).
+
+    ``extra`` is smaller print after it; a ``word`` is one of the corpus.
+    """
 
     text: str
     sort: float | None = None
     code: bool = False
     word: bool = False
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def spread_cell(value: Any, write: Any) -> Cell:
     mean = write(value.mean)
     if value.low == value.high:
         return Cell(mean, sort=value.mean)
-    return Cell(f"{mean} ({write(value.low)}–{write(value.high)})", sort=value.mean)
+    return Cell(mean, sort=value.mean, extra=f"({write(value.low)}–{write(value.high)})")
 
 
 def fixed(value: float, digits: int = 2) -> str:

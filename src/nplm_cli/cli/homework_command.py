@@ -18,6 +18,8 @@ from nplm_cli.errors import ConfigError
 # language of the report takes the name of the corpus' one, which is --corpus-lang here.
 WITHOUT = ("arch", "vectors", "freeze_vectors", "smoothing", "k", "lang")
 DEFAULT_PRESET = "homework"
+# One thread each: trainings stand side by side, and their bytes do not depend on how many do.
+OWN_DEFAULTS = {**PRESETS[DEFAULT_PRESET], "threads": 1}
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +27,16 @@ def register(app: typer.Typer) -> None:
     app.command("homework")(homework_cli)
 
 
-@with_settings("homework", "model", "training", "vocabulary", "corpus", "split", without=WITHOUT)
+@with_settings(
+    "homework",
+    "model",
+    "training",
+    "vocabulary",
+    "corpus",
+    "split",
+    without=WITHOUT,
+    preset=OWN_DEFAULTS,
+)
 def homework_cli(
     inputs: Annotated[
         list[str] | None,
@@ -114,7 +125,11 @@ def homework_cli(
         preset = preset or None
         used_preset = preset or base.preset
     else:
-        config, homework, sources = Config().replace(threads=1), HomeworkConfig(), []
+        config, homework, sources = (
+            Config().replace(threads=OWN_DEFAULTS["threads"]),
+            HomeworkConfig(),
+            [],
+        )
         used_preset = preset = preset or DEFAULT_PRESET
     for number, mine in enumerate(given_sources):
         if mine is None:

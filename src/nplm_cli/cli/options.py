@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -34,13 +34,13 @@ _OPTION_SECTIONS = SECTIONS | {"homework": HomeworkConfig}
 
 
 def with_settings(
-    *names: str, without: Collection[str] = ()
+    *names: str, without: Collection[str] = (), preset: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each setting of the named sections.
 
     The command takes them as ``**settings``; an option that was not given is None, so that
     presets and config files can stand below what the user said. ``without`` are settings that
-    the command chooses itself.
+    the command chooses itself; the help shows the values of its own ``preset`` as defaults.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +52,7 @@ def with_settings(
         made = [
             parameter
             for name in names
-            for parameter in _parameters(_OPTION_SECTIONS[name], name)
+            for parameter in _parameters(_OPTION_SECTIONS[name], name, preset or {})
             if parameter.name not in without
         ]
         command.__signature__ = signature.replace(  # type: ignore[attr-defined]
@@ -67,29 +67,33 @@ def with_settings(
     return decorate
 
 
-def _parameters(section: type[Section], name: str) -> list[inspect.Parameter]:
+def _parameters(
+    section: type[Section], name: str, preset: Mapping[str, Any]
+) -> list[inspect.Parameter]:
     hints = get_type_hints(section)
     return [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=_annotation(field, hints[field.name], PANELS[name]),
+            annotation=_annotation(
+                field, hints[field.name], PANELS[name], preset.get(field.name, field.default)
+            ),
         )
         for field in dataclasses.fields(section)  # type: ignore[arg-type]
     ]
 
 
-def _annotation(field: dataclasses.Field[Any], hint: Any, panel: str) -> Any:
+def _annotation(field: dataclasses.Field[Any], hint: Any, panel: str, default: Any) -> Any:
     kinds = [k for k in get_args(hint) if k is not type(None)] if None in _nones(hint) else [hint]
     kind = kinds[0]
     flag = "--" + field.name.replace("_", "-")
     extra: dict[str, Any] = {"help": field.metadata["help"], "rich_help_panel": panel}
-    if field.default is not None:
-        extra["show_default"] = str(field.default)
+    if default is not None:
+        extra["show_default"] = str(default)
     if kind is bool:
         opposite = "--" + (field.metadata["no"] or "no-" + flag[2:])
-        extra["show_default"] = flag[2:] if field.default else opposite[2:]
+        extra["show_default"] = flag[2:] if default else opposite[2:]
         return Annotated[bool | None, typer.Option(f"{flag}/{opposite}", **extra)]
     if get_origin(kind) is Literal:
         # Plain text, so that a typo gets the nearest name from the settings' own check.

@@ -75,7 +75,7 @@ class ProgressView:
         seconds = event.seconds_left
         if seconds is None:
             elapsed = now - self._began[event.what]
-            if not event.total or event.done <= 0 or elapsed < 1:
+            if not event.total or event.done <= 0:
                 return ""
             seconds = elapsed * (event.total / event.done - 1)
         return _duration(max(seconds, 0.0))

@@ -15,6 +15,7 @@ from nplm_cli.reports.tables import (
     Table,
     decimal,
     fixed,
+    labelled,
     percent,
     perplexity,
     rounded,
@@ -69,22 +70,10 @@ def data_tables(corpus: Corpus, texts: Texts) -> list[Table]:
         for record in data["coverage"]
     ]
     return [
-        _table(f"{key}-sources", texts, "sources", sources),
-        _table(f"{key}-split", texts, "split", parts),
-        _table(f"{key}-coverage", texts, "coverage", coverage),
+        labelled(f"{key}-sources", texts, "sources", sources),
+        labelled(f"{key}-split", texts, "split", parts),
+        labelled(f"{key}-coverage", texts, "coverage", coverage),
     ]
-
-
-def _table(name: str, texts: Texts, key: str, rows: list[list[Cell]], **options: Any) -> Table:
-    """A table whose caption and columns (with | between) stand in the texts under its key."""
-    note = texts(f"table.{key}.note") if texts.has(f"table.{key}.note") else ""
-    return Table(
-        name,
-        texts(f"table.{key}.caption", **options.pop("values", {})),
-        texts(f"table.{key}.columns").split("|"),
-        rows,
-        **({"note": note} | options),
-    )
 
 
 def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
@@ -98,21 +87,21 @@ def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     rows = []
     if (accuracy := baselines.get("always_unk_accuracy")) is not None:
         remark = texts("perplexity.accuracy", share=percent(accuracy))
-        rows.append([text(texts("model.always_unk")), NOTHING, *none, NOTHING, text(remark)])
+        rows.append([text(texts("model.always_unk"), extra=remark), NOTHING, *none, NOTHING])
     for name in ("unigram", "kneser_ney"):
         if baseline := baselines.get(name):
             label = texts(f"model.{name}", order=baseline.get("order", "?"))
-            rows.append([text(label), perplexity(baseline["ppl"]), *none, NOTHING, NOTHING])
+            rows.append([text(label), perplexity(baseline["ppl"]), *none, NOTHING])
     for model in corpus["models"]:
         runs = [run[part] for run in model["seeds"]]
         ratios = spread((run["ppl_ratio_to_kneser_ney"] or {}).get("ratio") for run in runs)
         sees = model["context"]
+        reach = texts("model.unbounded") if sees is None else texts("model.sees", n=sees)
         rows.append(
             [
-                text(model_label(model["arch"])),
+                text(model_label(model["arch"]), extra=reach),
                 *(spread_cell(spread(run[name] for run in runs), rounded) for name in FIGURES),
                 spread_cell(ratios, lambda value: fixed(value, 3)),
-                text(texts("model.unbounded") if sees is None else texts("model.sees", n=sees)),
             ]
         )
     seeds = len(corpus["models"][0]["seeds"])
@@ -121,7 +110,7 @@ def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     reason = ledger.get("oov_adjusted_reason")
     note = texts("perplexity.unadjusted", reason=reason) if reason else ""
     return [
-        _table(f"{corpus['key']}-perplexity", texts, kind, rows, values=values, note=note),
+        labelled(f"{corpus['key']}-perplexity", texts, kind, rows, values=values, note=note),
         _run_table(corpus, texts),
     ]
 
@@ -133,7 +122,7 @@ def _run_table(corpus: Corpus, texts: Texts) -> Table:
             whole(run["seed"]),
             text(texts(f"part.{part}")),
             *(perplexity(run[part][name]) for name in FIGURES),
-            _interval((run[part]["ppl_ratio_to_kneser_ney"] or {})),
+            _interval(run[part]["ppl_ratio_to_kneser_ney"] or {}),
             text(run["run"], code=True),
         ]
         for part in ("valid", "test")
@@ -141,7 +130,7 @@ def _run_table(corpus: Corpus, texts: Texts) -> Table:
         for run in model["seeds"]
         if run[part]
     ]
-    return _table(f"{corpus['key']}-run-table", texts, "runs", rows, folded=True)
+    return labelled(f"{corpus['key']}-run-table", texts, "runs", rows, folded=True)
 
 
 def _interval(record: dict[str, Any]) -> Cell:
@@ -175,11 +164,11 @@ def cost_table(corpus: Corpus, texts: Texts) -> Table:
                 ),
             ]
         )
-    return _table(f"{corpus['key']}-cost", texts, "cost", rows)
+    return labelled(f"{corpus['key']}-cost", texts, "cost", rows)
 
 
 def comparison_tables(corpus: Corpus, texts: Texts) -> list[Table]:
-    """The spaces pair by pair with the noise floor; words that differ most; folded, every pair."""
+    """The models pair by pair with the noise floor; folded, every pair of runs."""
     comparison = corpus["comparison"]
     if comparison is None:
         return []
@@ -202,18 +191,26 @@ def comparison_tables(corpus: Corpus, texts: Texts) -> list[Table]:
             )
     key = corpus["key"]
     values = {"chance": fixed(comparison["chance"]["overlap"], 4)}
-    tables = [_table(f"{key}-spaces", texts, "spaces", rows, values=values)] if rows else []
-    for number, record in enumerate(comparison["most_different_words"]):
-        if record["words"]:
-            names = {"a": model_label(record["a"]), "b": model_label(record["b"])}
-            different = [
-                [word(w["word"]), decimal(w["floor"], 3), decimal(w["between"], 3)]
-                for w in record["words"]
-            ]
-            tables.append(
-                _table(f"{key}-different-{number}", texts, "different", different, values=names)
-            )
+    reasons = [pair[name].get("reason") for pair in comparison["group_pairs"] for name in MEASURES]
+    said = [texts("table.spaces.note"), *dict.fromkeys(reason for reason in reasons if reason)]
+    spaces = labelled(f"{key}-spaces", texts, "spaces", rows, values=values, note=" ".join(said))
+    tables = [spaces] if rows else []
     return [*tables, _pair_table(corpus, texts)]
+
+
+def different_tables(corpus: Corpus, texts: Texts) -> list[Table]:
+    """The words whose neighbours differ most between two models, a table a pair of models."""
+    tables = []
+    for number, record in enumerate((corpus["comparison"] or {}).get("most_different_words", ())):
+        names = {"a": model_label(record["a"]), "b": model_label(record["b"])}
+        rows = [
+            [word(w["word"]), decimal(w["floor"], 3), decimal(w["between"], 3)]
+            for w in record["words"]
+        ]
+        name = f"{corpus['key']}-different-{number}"
+        if rows:
+            tables.append(labelled(name, texts, "different", rows, values=names))
+    return tables
 
 
 def _pair_table(corpus: Corpus, texts: Texts) -> Table:
@@ -228,4 +225,4 @@ def _pair_table(corpus: Corpus, texts: Texts) -> Table:
         ]
         for pair in comparison["pairs"]
     ]
-    return _table(f"{corpus['key']}-pairs", texts, "pairs", rows, folded=True)
+    return labelled(f"{corpus['key']}-pairs", texts, "pairs", rows, folded=True)

@@ -27,7 +27,7 @@ def run_figure(corpus: Corpus, texts: Texts) -> Drawing | None:
     height = 66.0 + 30 * len(models)
 
     def paint(figure: "Figure") -> None:
-        axes = _axes(figure, (WIDTH, height), (64, 46, 14, 14))
+        axes = framed_axes(figure, (WIDTH, height), (64, 46, 14, 14))
         for row, values in enumerate(found):
             axes.plot(
                 values, [row] * len(values), MARKERS[row % 6], color=model_colour(row), alpha=0.85
@@ -54,21 +54,25 @@ def run_figure(corpus: Corpus, texts: Texts) -> Drawing | None:
 def curve_figure(corpus: Corpus, texts: Texts) -> Drawing | None:
     """Learning curves: a thin line a run, the mean and the band of the seeds."""
     models = corpus["models"]
-    points = [p for model in models for run in model["seeds"] for p in run["curve"]]
-    if not points:
-        return None
+    curves = [run["curve"] for model in models for run in model["seeds"]]
+    if max(map(len, curves), default=0) < 2:
+        return None  # a point is no curve
+    points = [point for curve in curves for point in curve]
     held_out = all(point["valid_ppl"] is not None for point in points)
     key = "valid_ppl" if held_out else "train_ppl"
 
     def paint(figure: "Figure") -> None:
-        axes = _axes(figure, (WIDTH, HEIGHT), (58, 46, 14, 14))
+        from matplotlib.ticker import MaxNLocator
+
+        axes = framed_axes(figure, (WIDTH, HEIGHT), (58, 46, 14, 14))
         axes.set_yscale("log")
         for number, model in enumerate(models):
             _curves(axes, model, key, number)
         values = [point[key] for point in points if point[key]]
         if held_out:
             _baseline(axes, corpus, "valid", max(values), min(values), vertical=False)
-        _plain_log(axes, values, axis="y")
+        plain_log(axes, values, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=9, integer=True))
         axes.set_xlabel(texts("figure.curves.x"))
         axes.set_ylabel(texts("figure.curves.y." + ("valid" if held_out else "train")))
         axes.legend(frameon=False, loc="upper right", labelcolor=COLOURS["ink"])
@@ -91,9 +95,8 @@ def _curves(axes: "Axes", model: dict[str, Any], key: str, number: int) -> None:
     if len(common) > 1:
         epochs = [runs[0][step]["epoch"] for step in common]
         columns = [[run[step][key] for run in runs] for step in common]
-        axes.plot(
-            epochs, [sum(c) / len(c) for c in columns], color=colour, marker=marker, ms=4, label=label
-        )
+        means = [sum(column) / len(column) for column in columns]
+        axes.plot(epochs, means, color=colour, marker=marker, ms=4, label=label)
         label = None
         if len(runs) > 1:
             low, high = map(min, columns), map(max, columns)
@@ -135,7 +138,7 @@ def _matrix(corpus: Corpus, name: str, texts: Texts) -> Drawing:
     whole = (size + 66, size + 34)
 
     def paint(figure: "Figure") -> None:
-        axes = _axes(figure, whole, (58, 6, 8, 28))
+        axes = framed_axes(figure, whole, (58, 6, 8, 28))
         axes.grid(visible=False)
         for row, a in enumerate(groups):
             for column, b in enumerate(groups):
@@ -164,14 +167,15 @@ def _cell(axes: "Axes", column: int, row: int, value: float | None) -> None:
     corner, diagonal = (column - 0.47, row - 0.47), column == row
     strength = 0.0 if value is None else min(max(value, 0.0), 1.0)
     # Never so strong that the figure in the cell is hard to read, light or dark.
-    axes.add_patch(Rectangle(corner, 0.94, 0.94, color=COLOURS["accent"], alpha=0.45 * strength, lw=0))
+    alpha = 0.45 * strength
+    axes.add_patch(Rectangle(corner, 0.94, 0.94, fc=COLOURS["accent"], ec="none", alpha=alpha))
     edge = COLOURS["ink"] if diagonal else COLOURS["line"]
     axes.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, ec=edge, lw=1.4 if diagonal else 0.7))
     figure = "–" if value is None else f"{value:.2f}"
     axes.text(column, row, figure, ha="center", va="center", size=11.5)
 
 
-def _axes(
+def framed_axes(
     figure: "Figure", size: tuple[float, float], margins: tuple[float, float, float, float]
 ) -> "Axes":
     """Axes inside margins (left, bottom, right, top) in points."""
@@ -204,13 +208,13 @@ def _baseline(
         axes.text(level, -0.52, label, color=COLOURS["muted"], size=9, va="top", ha=side)
 
 
-def _plain_log(axes: "Axes", values: Sequence[float], axis: str) -> None:
+def plain_log(axes: "Axes", values: Sequence[float], axis: str) -> None:
     """Ticks of a logarithmic axis as plain figures: 1, 2 and 5 times a power of ten."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     which = axes.yaxis if axis == "y" else axes.xaxis
     low, high = min(values, default=1), max(values, default=10)
-    digits = (1, 2, 5) if high / low > 4 else (1, 1.5, 2, 3, 4, 5, 7)
+    digits: tuple[float, ...] = (1, 2, 5) if high / low > 4 else (1, 1.5, 2, 3, 4, 5, 7)
     if high / low > 300:
         digits = (1,)
     ticks = [m * 10.0**e for e in range(-9, 13) for m in digits]

@@ -1,16 +1,18 @@
 """Figures of one corpus with a point a word: maps of the queries, length against frequency."""
 
 from collections.abc import Sequence
+from math import log
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from nplm_cli.reports.figures import _axes, _plain_log
+from nplm_cli.reports.figures import framed_axes, plain_log
 from nplm_cli.reports.summary import model_label
 from nplm_cli.reports.svg import COLOURS, MARKERS, Drawing, draw, label_size, model_colour
 from nplm_cli.reports.texts import Texts
 from nplm_cli.reports.words import shown
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Corpus = dict[str, Any]
@@ -58,12 +60,12 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
         axes.set_ylim(0, MAP_SIZE[1])
         colour = model_colour(number)
         for a, b in edges:
-            axes.plot(*zip(points[a], points[b], strict=True), color=colour, lw=0.7, alpha=0.3)
+            axes.plot(*zip(points[a], points[b], strict=True), color=colour, lw=0.8, alpha=0.42)
         others = [row for row in range(len(words)) if row not in set(queries)]
         axes.plot(*_columns(points, others), "o", color=COLOURS["muted"], ms=2.6, mew=0)
         axes.plot(*_columns(points, queries), MARKERS[number % 6], color=colour, ms=6.5, mew=0)
         taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
-        taken += [(points[q][0] - 4, points[q][1] - 4, points[q][0] + 4, points[q][1] + 4) for q in queries]
+        taken += [(x - 4, y - 4, x + 4, y + 4) for x, y in (points[row] for row in queries)]
         for row in [*queries, *others]:
             bold = row in queries
             _label(axes, words[row], points[row], taken, bold=bold)
@@ -72,9 +74,8 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
             axes.text(MAP_SIZE[0] - 6, 5, shares, ha="right", size=8.5, color=COLOURS["muted"])
 
     title = texts(f"figure.{method}.title", model=model_label(arch))
-    return draw(
-        f"{corpus['key']}-{method}-{number + 1}", title, texts(f"figure.{method}.text"), MAP_SIZE, paint
-    )
+    text = texts.joined([texts("figure.maps.text"), texts(f"figure.{method}.text")])
+    return draw(f"{corpus['key']}-{method}-{number + 1}", title, text, MAP_SIZE, paint)
 
 
 class _Frame:
@@ -94,7 +95,9 @@ class _Frame:
         )
 
 
-def _label(axes: Any, word: str, point: tuple[float, float], taken: list[Box], *, bold: bool) -> None:
+def _label(
+    axes: "Axes", word: str, point: tuple[float, float], taken: list[Box], *, bold: bool
+) -> None:
     """Write a word at the first free place around its point; a query is written anyhow."""
     text = shown(word)
     if len(text) > LONGEST_LABEL:
@@ -104,11 +107,12 @@ def _label(axes: Any, word: str, point: tuple[float, float], taken: list[Box], *
     gap = 5.5 if bold else 3.0
     x, y = point
     right, left, middle = x + gap, x - gap - width, x - width / 2
+    level, above, below = y - height / 2, y + gap - 1, y - gap - height + 1
     best: tuple[float, Box] | None = None
     for u, v in (
-        (right, y - height / 2), (left, y - height / 2), (middle, y + gap - 1), (middle, y - gap - height + 1),
-        (right, y + 1), (right, y - height - 1), (left, y + 1), (left, y - height - 1),
-    ):  # fmt: skip
+        *((right, level), (left, level), (middle, above), (middle, below)),
+        *((right, y + 1), (right, y - height - 1), (left, y + 1), (left, y - height - 1)),
+    ):
         box = (u, v, u + width, v + height)
         if u < 1 or v < 1 or box[2] > MAP_SIZE[0] - 1 or box[3] > MAP_SIZE[1] - 1:
             continue
@@ -153,8 +157,6 @@ def norm_figures(corpus: Corpus, texts: Texts) -> list[Drawing]:
 
 
 def _norms(corpus: Corpus, arch: str, number: int, texts: Texts) -> Drawing:
-    from math import log
-
     values = corpus["norms"]["by_arch"][arch]
     pairs = sorted(
         (max(1, count), norm) for count, norm in zip(corpus["norms"]["counts"], values, strict=True)
@@ -162,15 +164,21 @@ def _norms(corpus: Corpus, arch: str, number: int, texts: Texts) -> Drawing:
     low, high = log(pairs[0][0]), log(pairs[-1][0])
     bins: dict[int, list[tuple[int, float]]] = {}
     for count, norm in pairs:
-        bins.setdefault(int((log(count) - low) / ((high - low) or 1) * NORM_BINS), []).append((count, norm))
+        place = (log(count) - low) / ((high - low) or 1)
+        bins.setdefault(int(place * NORM_BINS), []).append((count, norm))
     room = NORM_POINTS // len(bins)
     points = [p for found in bins.values() for p in found[:: max(1, -(-len(found) // room))]]
 
     def paint(figure: "Figure") -> None:
-        axes = _axes(figure, NORM_SIZE, (46, 44, 12, 12))
+        axes = framed_axes(figure, NORM_SIZE, (46, 44, 12, 12))
         axes.set_xscale("log")
         axes.plot(
-            *zip(*points, strict=True), MARKERS[number % 6], color=model_colour(number), alpha=0.35, ms=3, mew=0
+            *zip(*points, strict=True),
+            MARKERS[number % 6],
+            color=model_colour(number),
+            alpha=0.4,
+            ms=3,
+            mew=0,
         )
         axes.plot(
             [median(c for c, _ in found) for found in bins.values()],
@@ -179,9 +187,10 @@ def _norms(corpus: Corpus, arch: str, number: int, texts: Texts) -> Drawing:
             lw=1.4,
         )
         axes.set_ylim(bottom=0)
-        _plain_log(axes, [pairs[0][0], pairs[-1][0]], axis="x")
+        plain_log(axes, [pairs[0][0], pairs[-1][0]], axis="x")
         axes.set_xlabel(texts("figure.norms.x"))
         axes.set_ylabel(texts("figure.norms.y"))
 
     title = texts("figure.norms.title", model=model_label(arch))
-    return draw(f"{corpus['key']}-norms-{number + 1}", title, texts("figure.norms.text"), NORM_SIZE, paint)
+    name = f"{corpus['key']}-norms-{number + 1}"
+    return draw(name, title, texts("figure.norms.text"), NORM_SIZE, paint)

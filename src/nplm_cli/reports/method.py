@@ -3,7 +3,7 @@
 from typing import Any
 
 from nplm_cli.config.training import DEFAULT_EPOCHS, DEFAULT_LR
-from nplm_cli.reports.summary import model_label
+from nplm_cli.reports.summary import corpus_label, model_label
 from nplm_cli.reports.tables import percent
 from nplm_cli.reports.texts import Texts
 
@@ -23,14 +23,17 @@ def _reading(corpus: dict[str, Any], results: Results, texts: Texts) -> str:
     said = [
         texts(
             "method.reading",
-            name=corpus["name"],
+            name=corpus_label(corpus, results, texts),
             format=texts.named("format", recipe.get("format")),
             lang=texts.named("language", corpus["lang"]),
             unit=texts.named("sentence_unit", recipe.get("sentences")),
         )
     ]
     if data["split_unit"] == "none":
-        said.append(texts("method.split_given" if len(parts) > 1 else "method.no_split"))
+        names = texts.listed([texts(f"part.{part}") for part in parts])
+        said.append(
+            texts("method.split_given" if len(parts) > 1 else "method.no_split", parts=names)
+        )
     else:
         said.append(
             texts(

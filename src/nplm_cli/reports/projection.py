@@ -59,7 +59,9 @@ def _tsne(vectors_ND: np.ndarray, pca_N2: np.ndarray, seed: int) -> np.ndarray:
     if n < FEWEST_POINTS or spread == 0:
         return np.zeros((0, 2))
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # scikit-learn brings it
+
+    # scikit-learn's own requirement.
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     model = TSNE(
         perplexity=min(LARGEST_PERPLEXITY, (n - 1) / 3),
@@ -68,7 +70,8 @@ def _tsne(vectors_ND: np.ndarray, pca_N2: np.ndarray, seed: int) -> np.ndarray:
         random_state=seed % 2**32,
         n_jobs=1,
     )
-    with threadpool_limits(1):  # the sums of several threads differ from run to run, and few points gain nothing
+    # Sums of several threads differ from run to run, and few points gain nothing by them.
+    with threadpool_limits(1):
         points_N2 = model.fit_transform(vectors_ND.astype(np.float32))
     return np.asarray(points_N2, dtype=np.float64)
 

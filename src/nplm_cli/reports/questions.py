@@ -4,6 +4,7 @@ from itertools import combinations
 from typing import Any
 
 from nplm_cli.reports.summary import (
+    corpus_label,
     first_ledger,
     held_out_part,
     model_label,
@@ -17,14 +18,20 @@ from nplm_cli.reports.texts import Texts
 Corpus = dict[str, Any]
 
 
-def questions(results: dict[str, Any], texts: Texts) -> list[str]:
-    """All questions, corpus after corpus; with two corpora each begins with its name."""
+def questions(results: dict[str, Any], texts: Texts) -> list[tuple[str, list[str]]]:
+    """Questions by what they are about: a corpus (its name), both languages."""
+    seeds = len(results["plan"]["seeds"])
+    groups = [
+        (corpus_label(c, results, texts), _of_corpus(c, seeds, texts)) for c in results["corpora"]
+    ]
+    if results["alignment"] is not None:
+        groups.append((texts("section.bilingual"), _bilingual(results, texts)))
+    return [(name, found) for name, found in groups if found]
+
+
+def _bilingual(results: dict[str, Any], texts: Texts) -> list[str]:
     found = []
-    several = len(results["corpora"]) > 1
-    for corpus in results["corpora"]:
-        for question in _of_corpus(corpus, len(results["plan"]["seeds"]), texts):
-            found.append(f"{corpus['name']}: {question}" if several else question)
-    for arch, result in (results["alignment"] or {}).items():
+    for arch, result in results["alignment"].items():
         chance = (result.get("permutation") or {}).get("accuracy_mean")
         accuracy = result["accuracy"]["csls"].get("1")
         if chance is not None and accuracy is not None:
@@ -79,9 +86,7 @@ def _baselines(corpus: Corpus, texts: Texts) -> list[str]:
             for model in corpus["models"]
         }
         listed = [f"{model_label(a)} {rounded(s.mean)}" for a, s in known.items() if s]
-        found.append(
-            texts("question.unk", share=percent(accuracy), known=texts.listed(listed))
-        )
+        found.append(texts("question.unk", share=percent(accuracy), known=texts.listed(listed)))
     if kneser_ney := baselines.get("kneser_ney"):
         listed = [f"{model_label(a)} {rounded(s.mean)}" for a, s in perplexities(corpus).items()]
         found.append(

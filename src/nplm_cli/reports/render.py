@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -11,6 +12,7 @@ from nplm_cli.reports.corpus_tables import (
     comparison_tables,
     cost_table,
     data_tables,
+    different_tables,
     perplexity_tables,
 )
 from nplm_cli.reports.figures import curve_figure, matrix_figures, run_figure
@@ -18,7 +20,7 @@ from nplm_cli.reports.map_figures import map_figures, norm_figures
 from nplm_cli.reports.method import method
 from nplm_cli.reports.questions import questions
 from nplm_cli.reports.study_tables import alignment_tables, environment_table, setting_tables
-from nplm_cli.reports.summary import model_label, query_blocks
+from nplm_cli.reports.summary import corpus_label, model_label, query_blocks
 from nplm_cli.reports.svg import Drawing
 from nplm_cli.reports.texts import Language, Texts
 from nplm_cli.reports.words import markdown, shown
@@ -30,14 +32,14 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
     """Everything that the templates show: texts, tables, drawings, lists of neighbours."""
     texts = Texts(lang)
     archs, seeds = results["plan"]["archs"], len(results["plan"]["seeds"])
-    corpora = [_corpus(corpus, archs, seeds, texts) for corpus in results["corpora"]]
+    corpora = [_corpus(corpus, results, texts) for corpus in results["corpora"]]
     answers = ["best", "judgement", "differences", "bilingual", "limits"]
     if results["alignment"] is None:
         answers.remove("bilingual")
     return {
         "t": texts,
         "title": texts("title", models=texts.listed([model_label(arch) for arch in archs])),
-        "names": texts.listed([corpus["name"] for corpus in results["corpora"]]),
+        "names": texts.listed([corpus["name"] for corpus in corpora]),
         "results": results,
         "several": len(corpora) > 1,
         "one_seed": seeds == 1,
@@ -64,13 +66,13 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
     }
 
 
-def _corpus(
-    corpus: dict[str, Any], archs: list[str], seeds: int, texts: Texts
-) -> dict[str, Any]:
+def _corpus(corpus: dict[str, Any], results: dict[str, Any], texts: Texts) -> dict[str, Any]:
+    archs, seeds = results["plan"]["archs"], len(results["plan"]["seeds"])
     maps = map_figures(corpus, texts)
     methods = [name for name in ("pca", "tsne") if any(f"-{name}-" in d.name for d in maps)]
     return {
-        **{key: corpus[key] for key in ("key", "name")},
+        "key": corpus["key"],
+        "name": corpus_label(corpus, results, texts),
         "lang": HTML_LANGUAGES.get(corpus["lang"], "und"),
         "notes": corpus["data"]["notes"],
         "data": data_tables(corpus, texts),
@@ -82,8 +84,9 @@ def _corpus(
         "compared": corpus["comparison"],
         "matrices": list(matrix_figures(corpus, texts).values()),
         "spaces": comparison_tables(corpus, texts),
+        "different": different_tables(corpus, texts),
         "maps": maps,
-        "map_notes": [texts(f"figure.{name}.text") for name in methods],
+        "map_notes": [texts(f"figure.{name}.text") for name in ("maps", *methods)],
         "norms": norm_figures(corpus, texts),
     }
 
@@ -98,9 +101,9 @@ def _sections(results: dict[str, Any]) -> list[tuple[int, str]]:
 
 def _quoted(word: str) -> str:
     """As a POSIX shell reads it back, whatever the word holds."""
-    import shlex
-
-    return shlex.quote(word) if plain(word) == word else "$'" + plain(word).replace("'", r"\'") + "'"
+    if plain(word) == word:
+        return shlex.quote(word)
+    return "$'" + plain(word).replace("'", r"\'") + "'"
 
 
 def _payload(
@@ -177,7 +180,10 @@ def _policy(*scripts: str) -> str:
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
         for script in scripts
     )
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; form-action 'none'; base-uri 'none'"
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; "
+        "form-action 'none'; base-uri 'none'"
+    )
 
 
 def markdown_text(shown_view: dict[str, Any]) -> str:

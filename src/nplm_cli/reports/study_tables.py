@@ -3,9 +3,18 @@
 import json
 from typing import Any
 
-from nplm_cli.reports.corpus_tables import _table
 from nplm_cli.reports.summary import model_label
-from nplm_cli.reports.tables import Table, decimal, fixed, percent, share, text, whole, word
+from nplm_cli.reports.tables import (
+    Table,
+    decimal,
+    fixed,
+    labelled,
+    percent,
+    share,
+    text,
+    whole,
+    word,
+)
 from nplm_cli.reports.texts import Texts
 
 Results = dict[str, Any]
@@ -34,7 +43,7 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
                 text(f"{found['pairs_covered']:,} / {found['pairs_in_dictionary']:,}"),
             ]
         )
-    tables = [_table("alignment", texts, "alignment", rows)]
+    tables = [labelled("alignment", texts, "alignment", rows)]
     for number, (arch, found) in enumerate(alignment.items()):
         values = {"model": model_label(arch), "random": fixed(found["random_cosine"], 3)}
         pairs = [
@@ -49,7 +58,7 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
             for pair in found["pairs"]
         ]
         name = f"alignment-pairs-{number}"
-        tables.append(_table(name, texts, "bilingual", pairs, values=values, folded=True))
+        tables.append(labelled(name, texts, "bilingual", pairs, values=values, folded=True))
     return tables
 
 
@@ -89,7 +98,7 @@ def setting_tables(results: Results, texts: Texts) -> list[Table]:
         [text("plan", code=True), text(name, code=True), text(_value(value), code=True)]
         for name, value in results["plan"].items()
     ]
-    return [shapes, _table("settings-stages", texts, "settings", plan + others, folded=True)]
+    return [shapes, labelled("settings-stages", texts, "settings", plan + others, folded=True)]
 
 
 def _value(value: Any) -> str:
@@ -100,4 +109,4 @@ def environment_table(results: Results, texts: Texts) -> Table:
     """Program versions and machine."""
     found = {"nplm": results["nplm"], **results["environment"], "finished": results["finished"]}
     rows = [[text(name, code=True), text(value, code=True)] for name, value in found.items()]
-    return _table("environment", texts, "environment", rows)
+    return labelled("environment", texts, "environment", rows)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from nplm_cli.reports.texts import Texts
+
 MEASURES = ("overlap", "aligned_cosine", "rsa")
 LABELS = {
     "ffn": "FNN",
@@ -19,6 +21,14 @@ def model_label(arch: str) -> str:
     """Name of an architecture as the homework writes it; a group keeps its number (FNN-2)."""
     name, dash, number = arch.partition("-")
     return LABELS.get(name, name) + dash + number
+
+
+def corpus_label(corpus: dict[str, Any], results: dict[str, Any], texts: Texts) -> str:
+    """Name of a corpus; with its language where there are two, whose files may share a name."""
+    if len(results["corpora"]) == 1:
+        return str(corpus["name"])
+    language = texts.named("language", corpus["lang"])
+    return texts("corpus", name=corpus["name"], language=language)
 
 
 class Spread(NamedTuple):

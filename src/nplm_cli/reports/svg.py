@@ -30,7 +30,7 @@ COLOURS = {
     "line": "#d5d9e0",
     "accent": "#1f5fa8",
     "model-0": "#0072b2",
-    "model-1": "#c24e00",
+    "model-1": "#b54a00",
     "model-2": "#00795a",
     "model-3": "#a8487f",
     "model-4": "#8a6100",
@@ -106,7 +106,7 @@ def label_size(text: str, points: float) -> tuple[float, float]:
     return round(ems * points, 3), 1.2 * points
 
 
-def _settings(name: str) -> dict[str, Any]:
+def _settings(name: str) -> Any:
     ink, muted, line = COLOURS["ink"], COLOURS["muted"], COLOURS["line"]
     return {
         "svg.fonttype": "none",

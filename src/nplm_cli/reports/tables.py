@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from nplm_cli.reports.texts import Texts
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -42,12 +44,24 @@ class Table:
             )
 
 
+def labelled(name: str, texts: Texts, key: str, rows: list[list[Cell]], **options: Any) -> Table:
+    """A table whose caption, columns (with | between) and note stand in the texts under a key."""
+    note = texts(f"table.{key}.note") if texts.has(f"table.{key}.note") else ""
+    return Table(
+        name,
+        texts(f"table.{key}.caption", **options.pop("values", {})),
+        texts(f"table.{key}.columns").split("|"),
+        rows,
+        **({"note": note} | options),
+    )
+
+
 NOTHING = Cell("–")
 
 
-def text(value: object, *, code: bool = False) -> Cell:
+def text(value: object, *, code: bool = False, extra: str = "") -> Cell:
     """A cell of text; ``code`` for paths, checksums and settings."""
-    return NOTHING if value is None or value == "" else Cell(str(value), code=code)
+    return NOTHING if value is None or value == "" else Cell(str(value), code=code, extra=extra)
 
 
 def word(value: str) -> Cell:

@@ -2,10 +2,14 @@
 
 import copy
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from nplm_cli.reports import write_report
 from nplm_cli.reports.projection import maps
 
 ODD_WORDS = [
@@ -14,11 +18,8 @@ ODD_WORDS = [
     "<!--", "{% raw %}", "\\", "*b*", "_i_", "\uffff", "](http://x)", "-1", "\ud800",
 ]  # fmt: skip
 WORDS = {
-    "zh": "书 杂志 报纸 小说 苹果 梨 香蕉 桃子 猫 狗 马 牛 北京 上海 广州 天津 今天 明天 昨天 后天 老师 学生 校长 同学 "
-    "喜欢 讨厌 热爱 想念 红 绿 蓝 黄 一 二 三 四 春天 夏天 秋天 冬天 汽车 火车 飞机 轮船 电视 电影 音乐 戏剧".split(),
-    "en": "book magazine newspaper novel apple pear banana peach cat dog horse cow paris london madrid rome today "
-    "tomorrow yesterday tonight teacher student principal classmate likes hates loves misses red green blue "
-    "yellow one two three four spring summer autumn winter car train plane ship television film music drama".split(),
+    "zh": ["书", "杂志", "报纸", "小说", "苹果", "梨", "香蕉", "桃子", "猫", "狗", "马", "牛", "北京", "上海", "广州", "天津", "今天", "明天", "昨天", "后天", "老师", "学生", "校长", "同学", "喜欢", "讨厌", "热爱", "想念", "红", "绿", "蓝", "黄", "一", "二", "三", "四", "春天", "夏天", "秋天", "冬天", "汽车", "火车", "飞机", "轮船", "电视", "电影", "音乐", "戏剧"],
+    "en": ["book", "magazine", "newspaper", "novel", "apple", "pear", "banana", "peach", "cat", "dog", "horse", "cow", "paris", "london", "madrid", "rome", "today", "tomorrow", "yesterday", "tonight", "teacher", "student", "principal", "classmate", "likes", "hates", "loves", "misses", "red", "green", "blue", "yellow", "one", "two", "three", "four", "spring", "summer", "autumn", "winter", "car", "train", "plane", "ship", "television", "film", "music", "drama"],
 }  # fmt: skip
 TITLES = {
     "ffn": "feedforward window model (Bengio et al. 2003)",
@@ -80,7 +81,11 @@ def _neighbors(vectors_ND: np.ndarray, query: int, k: int) -> list[tuple[int, fl
 
 
 def _comparison(archs: list[str], seeds: int, words: list[str]) -> dict[str, Any]:
-    spaces = [{"name": f"runs/{arch}-{seed}", "group": arch} for arch in archs for seed in range(1, seeds + 1)]
+    spaces = [
+        {"name": f"runs/{arch}-{seed}", "group": arch}
+        for arch in archs
+        for seed in range(1, seeds + 1)
+    ]
     random = np.random.default_rng(3)
     pairs = [
         {"a": a, "b": b, "same_group": spaces[a]["group"] == spaces[b]["group"],
@@ -91,16 +96,32 @@ def _comparison(archs: list[str], seeds: int, words: list[str]) -> dict[str, Any
 
     def measure(between: float) -> dict[str, Any]:
         if floor is None:
-            return {"between": between, "floor": None, "difference": None, "interval_95": None, "below_floor": None}
+            return {
+                "between": between,
+                "floor": None,
+                "difference": None,
+                "interval_95": None,
+                "below_floor": None,
+            }
         gap = between - floor
         return {"between": between, "floor": floor, "difference": gap,
                 "interval_95": [gap - 0.03, gap + 0.03], "below_floor": gap < -0.05}  # fmt: skip
 
     group_pairs = [
-        {"a": a, "b": b, "overlap": measure(0.41 + 0.2 * i), "aligned_cosine": measure(0.58), "rsa": measure(0.52)}
+        {
+            "a": a,
+            "b": b,
+            "overlap": measure(0.41 + 0.2 * i),
+            "aligned_cosine": measure(0.58),
+            "rsa": measure(0.52),
+        }
         for i, (a, b) in enumerate((a, b) for n, a in enumerate(archs) for b in archs[n + 1 :])
     ]
-    within = {"overlap": floor, "aligned_cosine": 0.71 if floor else None, "rsa": 0.66 if floor else None}
+    within = {
+        "overlap": floor,
+        "aligned_cosine": 0.71 if floor else None,
+        "rsa": 0.66 if floor else None,
+    }
     return {
         "schema": 1, "k": 10, "words": 998, "folds": 5, "rsa_words": 998, "resamples": 1000, "seed": 1,
         "groups": archs, "chance": {"overlap": 10 / 997}, "pairs": pairs, "spaces": spaces,
@@ -113,14 +134,19 @@ def _comparison(archs: list[str], seeds: int, words: list[str]) -> dict[str, Any
     }  # fmt: skip
 
 
-def make_corpus(
+def build_corpus(
     lang: str = "zh", *, key: str = "first", seeds: int = 3, held_out: bool = True, odd: bool = True,
     queries: int = 6, k: int = 10, archs: tuple[str, ...] = ("ffn", "rnn", "lstm"), words: int = 48,
 ) -> dict[str, Any]:  # fmt: skip
     vocabulary = WORDS[lang][:words] + (ODD_WORDS if odd else [])
     random = np.random.default_rng(1)
     base_ND = random.standard_normal((len(vocabulary), 10)) * 0.6
-    base_ND += 1.2 * np.repeat(random.standard_normal((len(vocabulary) // 4 + 1, 10)), 4, axis=0)[: len(vocabulary)]
+    base_ND += (
+        1.2
+        * np.repeat(random.standard_normal((len(vocabulary) // 4 + 1, 10)), 4, axis=0)[
+            : len(vocabulary)
+        ]
+    )
     counts = [int(40_000 / (row + 3)) for row in range(len(vocabulary))]
     spaces = {
         (arch, seed): base_ND + 0.55 * random.standard_normal(base_ND.shape)
@@ -132,23 +158,38 @@ def make_corpus(
     for row in rows:
         lists = {}
         for arch in archs:
-            found = [{n for n, _ in _neighbors(spaces[arch, s], row, k)} for s in range(1, seeds + 1)]
+            found = [
+                {n for n, _ in _neighbors(spaces[arch, s], row, k)} for s in range(1, seeds + 1)
+            ]
             lists[arch] = [
-                {"word": vocabulary[n], "cosine": cosine, "count": counts[n], "seeds": sum(n in f for f in found)}
+                {
+                    "word": vocabulary[n],
+                    "cosine": cosine,
+                    "count": counts[n],
+                    "seeds": sum(n in f for f in found),
+                }
                 for n, cosine in _neighbors(spaces[arch, 1], row, k)
             ]
-        records.append({"word": vocabulary[row], "count": counts[row], "rank": row + 101, "lists": lists})
+        records.append(
+            {"word": vocabulary[row], "count": counts[row], "rank": row + 101, "lists": lists}
+        )
     shown = list(dict.fromkeys(
         row for q in rows for row in [q, *(n for arch in archs for n, _ in _neighbors(spaces[arch, 1], q, 3))]
     ))  # fmt: skip
     size = len(vocabulary) + 2
-    part = {"sentences": 19_484, "words": 900_000, "predictions": 919_484, "oov": 300_000, "characters": 1_500_000}
+    part = {
+        "sentences": 19_484,
+        "words": 900_000,
+        "predictions": 919_484,
+        "oov": 300_000,
+        "characters": 1_500_000,
+    }
     share = {"train": 0.333, **({"valid": 0.3366, "test": 0.341} if held_out else {})}
     return {
         "key": key, "name": f"words_$1_.{lang}.txt", "lang": lang,
         "data": {
             "sources": {name: {"inputs": [f"data/{name}|x.txt"], "sha256": HASH, "sentences": 19_484, "lines": 7} for name in share},
-            "split_unit": "document", "parts": {name: part for name in share}, "vocabulary_size": size,
+            "split_unit": "document", "parts": dict.fromkeys(share, part), "vocabulary_size": size,
             "unk_types": 53_000, "unk_reason": None, "notes": ["a note of the cut: <b>"],
             "recipe": {"lang": lang, "format": "segmented", "sentences": "line"}, "oov_share": share, "repeated_share": {"valid": 0.0123},
             "coverage": [
@@ -189,9 +230,9 @@ def _alignment() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def make_results(*corpora: dict[str, Any], **options: Any) -> dict[str, Any]:
+def build_results(*corpora: dict[str, Any], **options: Any) -> dict[str, Any]:
     """One corpus with odd words unless corpora are given; two corpora are aligned."""
-    found = list(corpora) or [make_corpus(**options)]
+    found = list(corpora) or [build_corpus(**options)]
     archs = [model["arch"] for model in found[0]["models"]]
     seeds = [record["seed"] for record in found[0]["models"][0]["seeds"]]
     return copy.deepcopy({
@@ -215,3 +256,42 @@ def make_results(*corpora: dict[str, Any], **options: Any) -> dict[str, Any]:
                         "torch": "2.13.0", "threads": 2},
         "corpora": found, "alignment": {arch: _alignment() for arch in archs} if len(found) == 2 else None,
     })  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_corpus() -> Callable[..., dict[str, Any]]:
+    return build_corpus
+
+
+@pytest.fixture(scope="session")
+def make_results() -> Callable[..., dict[str, Any]]:
+    return build_results
+
+
+@pytest.fixture(scope="session")
+def odd_words() -> list[str]:
+    return ODD_WORDS
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Folders with reports by kind and language, each written once. Read only."""
+    kinds: dict[str, Callable[[], dict[str, Any]]] = {
+        "plain": build_results,
+        "two": lambda: build_results(
+            build_corpus("zh", queries=3), build_corpus("en", key="second", odd=False, queries=3)
+        ),
+        "one_seed": lambda: build_results(seeds=1, queries=2),
+        "not_held_out": lambda: build_results(held_out=False, queries=2, archs=("ffn", "lstm")),
+        "tiny": lambda: build_results(words=4, odd=False, queries=1, archs=("ffn",), seeds=1),
+    }
+    written: dict[tuple[str, str], Path] = {}
+
+    def folder(kind: str, lang: str) -> Path:
+        if (kind, lang) not in written:
+            path = tmp_path_factory.mktemp(f"{kind}-{lang}")
+            write_report(path, kinds[kind](), lang)  # type: ignore[arg-type]
+            written[kind, lang] = path
+        return written[kind, lang]
+
+    return folder

@@ -301,11 +301,13 @@ def test_search_filters_words_and_tables(window):
     )
     assert 0 < len(seen) < 10
     assert all(seen)
-    page.type(".filter:has(+ .scroll #first-spaces) input", "rsa")
+    page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.type(".filter:has(+ .scroll #first-pairs) input", "LSTM-3")
     shown = page.run(
-        "return [...document.querySelectorAll('#first-spaces tbody tr')].filter(r => r.checkVisibility()).length"
+        "return [...document.querySelectorAll('#first-pairs tbody tr')].filter(r => r.checkVisibility()).length"
     )
-    assert shown == 3
+    assert shown == 8
+    assert not page.run("return document.querySelector('.filter:has(+ .scroll #first-cost)')")
 
 
 def test_dark_and_light(window):

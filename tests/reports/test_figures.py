@@ -114,9 +114,10 @@ def test_curves_of_seeds_that_stopped_apart(make_corpus):
     runs[0]["curve"] = runs[0]["curve"][:1]
     runs[1]["curve"] = [dict(point, step=point["step"] + 7) for point in runs[1]["curve"]]
     assert "FNN" in texts_in(curve_figure(corpus, Texts("en")).svg)
-    for run in runs:
-        run["curve"] = []
-    assert curve_figure(corpus, Texts("en")) is None
+    for length in (1, 0):  # a point is no curve
+        for run in runs:
+            run["curve"] = run["curve"][:length]
+        assert curve_figure(corpus, Texts("en")) is None
 
 
 def test_baseline_is_drawn_only_where_it_is_near(make_corpus):

@@ -99,7 +99,7 @@ def test_names_and_numbers():
         "687.0",
         "1,760",
     ]
-    assert percent(0.33333, 2) == "33.33 %"
+    assert percent(0.33333, 2) == "33.33\N{NO-BREAK SPACE}%"
 
 
 def test_column_of_figures_is_found():
@@ -124,7 +124,7 @@ def test_method_tells_the_settings(make_results, lang):
         "0.1",
         "FNN",
         "Elman 1990",
-        "5 %",
+        "5\N{NO-BREAK SPACE}%",
     ):
         assert fact in told
     results["settings"]["training"] |= {

@@ -59,7 +59,6 @@ for _module in (
     generate_command,
     homework_command,
     compare_command,
-    homework_command,
     vector_commands,
     ratings_command,
     spaces_command,

@@ -101,7 +101,8 @@ def _corpus(
     homework = plan.homework
     if key != "first":  # the student's list is of the first corpus' language
         homework = dataclasses.replace(homework, words=None)
-    words = choose_words(first, homework, on_event)
+    # What the list lacks was told before the training began.
+    words = choose_words(first, homework)
     neighbors = _neighbors(runs, words, plan.homework.top)
     members = [(planned, run) for of_arch in runs.values() for planned, run in of_arch]
     on_event(events.Progress("comparing vectors", 0, None, f"{len(members)} models"))

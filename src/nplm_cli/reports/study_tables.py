@@ -5,6 +5,7 @@ from typing import Any
 
 from nplm_cli.reports.summary import model_label
 from nplm_cli.reports.tables import (
+    Cell,
     Table,
     decimal,
     fixed,
@@ -33,7 +34,7 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
         rows.append(
             [
                 text(model_label(arch)),
-                text(_with_interval(found, "csls", "1")),
+                _with_interval(found, "csls", "1"),
                 share(accuracy["csls"].get("5")),
                 share(accuracy["csls"].get("10")),
                 share(accuracy["cosine"].get("1")),
@@ -62,16 +63,13 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
     return tables
 
 
-def _with_interval(found: dict[str, Any], by: str, n: str) -> str | None:
+def _with_interval(found: dict[str, Any], by: str, n: str) -> Cell:
     accuracy = found["accuracy"][by].get(n)
-    if accuracy is None:
-        return None
-    interval = found.get("interval_95")
-    while isinstance(interval, dict):
-        interval = interval.get(by) or interval.get(n)
-    if not interval:
-        return percent(accuracy)
-    return f"{percent(accuracy)} ({fixed(100 * interval[0], 1)}–{fixed(100 * interval[1], 1)})"
+    interval = ((found.get("interval_95") or {}).get(by) or {}).get(n)
+    if accuracy is None or not interval:
+        return share(accuracy)
+    low, high = (fixed(100 * end, 1) for end in interval)
+    return Cell(percent(accuracy), sort=accuracy, extra=f"({low}–{high})")
 
 
 def setting_tables(results: Results, texts: Texts) -> list[Table]:

@@ -117,9 +117,9 @@ def rounded(value: float) -> str:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share in per cent.
+    """A share in per cent; the sign stays with its number.
 
     >>> percent(0.3366)
-    '33.7 %'
+    '33.7\\xa0%'
     """
-    return f"{fixed(100 * value, digits)} %"
+    return f"{fixed(100 * value, digits)}\N{NO-BREAK SPACE}%"

@@ -2,7 +2,7 @@
 (() => {
   const texts = JSON.parse(document.getElementById("payload").textContent).texts;
   const fill = (name, values) => texts[name].replace(/\{(\w+)\}/g, (_, field) => values[field]);
-  const FILTER_FROM = 8;
+  const FILTER_FROM = 12;
 
   const value = (row, column) => {
     const cell = row.cells[column];

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from nplm_cli.reports import words
+from nplm_cli.reports import words, write_report
 from nplm_cli.reports.words import markdown, shown
 
 CASES = [("plain", "zh"), ("two", "en"), ("one_seed", "zh"), ("not_held_out", "en"), ("tiny", "zh")]
@@ -39,7 +39,8 @@ def test_tables_are_tables(reports, kind, lang):
 @pytest.mark.parametrize(("kind", "lang"), CASES)
 def test_no_html_no_formula_no_leftover(reports, kind, lang):
     text = text_of(reports, kind, lang)
-    assert not re.search(r"(?<!^)[<>$`~]", re.sub(r"^> ", "", text, flags=re.M))
+    outside_code = re.sub(r"^> |^    nplm .*$", "", text, flags=re.M)
+    assert not re.search(r"(?<!^)[<>$`~]", outside_code)
     for leftover in ("{{", "{%", "None", "Markup", "&amp;", "&lt;", "http://", "\\n"):
         assert leftover not in text.replace("{{ 7&#42;7 }}", "").replace("{% raw %}", ""), leftover
     assert not re.search(r"\n{4,}", text)
@@ -104,3 +105,13 @@ def test_examples_of_the_docstrings():
         result = doctest.testmod(module)
         assert result.attempted > 0
         assert result.failed == 0
+
+
+def test_the_command_is_code_that_no_word_of_it_ends(make_results, tmp_path):
+    results = make_results(queries=1)
+    results["command"] = ["nplm", "homework", "raw_en/`a`.txt", "--words", "a\n# b"]
+    write_report(tmp_path, results, "en")
+    lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
+    command = r"    nplm homework 'raw_en/`a`.txt' --words $'a\n# b'"
+    assert lines.count(command) == 1
+    assert lines[lines.index(command) - 1] == ""

@@ -9,8 +9,10 @@ import pytest
 from nplm_cli import reports as reports_package
 from nplm_cli.errors import ConfigError
 from nplm_cli.reports import write_report
+from nplm_cli.reports.corpus_tables import comparison_tables, data_tables
 from nplm_cli.reports.method import method
 from nplm_cli.reports.questions import questions
+from nplm_cli.reports.study_tables import alignment_warning
 from nplm_cli.reports.summary import (
     dots,
     held_out_part,
@@ -138,11 +140,13 @@ def test_method_tells_the_settings(make_results, lang):
         "split_unit": "none",
         "unk_types": None,
         "unk_reason": "of a reason",
+        "oov_share": {"train": 0.0},
     }
-    results["plan"] |= {"words_file": "my words.txt", "seeds": [4]}
+    results["plan"] |= {"words_file": "folder/my words.txt", "seeds": [4]}
     results["corpora"][0]["models"][0] |= {"arch": "newest", "title": "its own title"}
     told = "\n".join(method(results, Texts(lang)))
-    for fact in ("10m", "0.5", "of a reason", "my words.txt", "4", "its own title"):
+    assert "folder" not in told
+    for fact in ("10m", "0.5", "my words.txt", "4", "its own title"):
         assert fact in told
 
 
@@ -201,3 +205,46 @@ def test_the_package_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd()
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_sources_are_named_by_file_alone(make_results):
+    corpus = make_results(queries=1)["corpora"][0]
+    corpus["data"]["sources"]["train"]["inputs"] = ["/home/someone/a b/one.txt", "two.txt", "-"]
+    sources = data_tables(corpus, Texts("en"))[0]
+    assert sources.rows[0][1].text == "one.txt, two.txt, -"
+
+
+def test_why_a_figure_is_missing_is_said_in_the_reports_language(make_results):
+    results = make_results(queries=1)
+    corpus = results["corpora"][0]
+    assert spaces_note(corpus) == Texts("zh")("table.spaces.note")
+    for pair in corpus["comparison"]["group_pairs"]:
+        pair["rsa"]["between"] = None
+    assert spaces_note(corpus).endswith(Texts("zh")("spaces.no_ranks"))
+    corpus["data"] |= {"unk_types": None, "unk_reason": "of a reason"}
+    told = "".join(method(results, Texts("zh")))
+    assert Texts("zh")("method.unk_in_text") in told
+    corpus["data"]["oov_share"]["train"] = 0.0
+    assert Texts("zh")("method.unk_nowhere") in "".join(method(results, Texts("zh")))
+
+
+def spaces_note(corpus):
+    return comparison_tables(corpus, Texts("zh"))[0].note
+
+
+def test_few_pairs_of_a_dictionary_are_warned_of(make_corpus, make_results):
+    results = make_results(make_corpus("zh", queries=1), make_corpus("en", key="second", queries=1))
+    assert alignment_warning(results, Texts("en")) is None
+    for found in results["alignment"].values():
+        found["pairs_covered"] = 49
+    assert alignment_warning(results, Texts("en")).startswith("49 pairs for 10 dimensions")
+    assert "49" in alignment_warning(results, Texts("zh"))
+    assert alignment_warning(make_results(queries=1), Texts("en")) is None
+
+
+def test_a_list_is_of_the_first_corpus_and_the_second_is_drawn(make_corpus, make_results):
+    results = make_results(make_corpus("zh", queries=2), make_corpus("en", key="second", queries=3))
+    results["plan"]["words_file"] = "mine.txt"
+    told = method(results, Texts("en"))[-1]
+    assert told.startswith("The 6 words looked at are those of the list mine.txt")
+    assert "Those of the second corpus were drawn by seed 1" in told

@@ -1,5 +1,6 @@
 """Tables of one corpus: where it came from, perplexity, cost, comparison of the spaces."""
 
+from pathlib import Path
 from typing import Any
 
 from nplm_cli.reports.summary import (
@@ -40,7 +41,7 @@ def data_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     sources = [
         [
             text(texts(f"part.{part}")),
-            text(", ".join(source["inputs"]), code=True),
+            text(", ".join(map(_file_name, source["inputs"])), code=True),
             whole(source.get("lines")),
             whole(source.get("sentences")),
             text(source.get("sha256"), code=True),
@@ -76,6 +77,11 @@ def data_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     ]
 
 
+def _file_name(path: str) -> str:
+    """Where a file lies is nobody's business but its owner's; the checksum tells which it is."""
+    return path if path == "-" else Path(path).name
+
+
 def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     """Perplexity beside its baselines, a row a model; folded, a row a run. Empty if unmeasured."""
     part = held_out_part(corpus)
@@ -107,8 +113,7 @@ def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     seeds = len(corpus["models"][0]["seeds"])
     values = {"part": texts(f"part.{part}"), "seeds": seeds}
     kind = "perplexity" if seeds > 1 else "perplexity_one"
-    reason = ledger.get("oov_adjusted_reason")
-    note = texts("perplexity.unadjusted", reason=reason) if reason else ""
+    note = texts("perplexity.unadjusted") if ledger["ppl_oov_adjusted"] is None else ""
     return [
         labelled(f"{corpus['key']}-perplexity", texts, kind, rows, values=values, note=note),
         _run_table(corpus, texts),
@@ -191,8 +196,10 @@ def comparison_tables(corpus: Corpus, texts: Texts) -> list[Table]:
             )
     key = corpus["key"]
     values = {"chance": fixed(comparison["chance"]["overlap"], 4)}
-    reasons = [pair[name].get("reason") for pair in comparison["group_pairs"] for name in MEASURES]
-    said = [texts("table.spaces.note"), *dict.fromkeys(reason for reason in reasons if reason)]
+    said = [texts("table.spaces.note")]
+    for name, reason in (("aligned_cosine", "no_rotation"), ("rsa", "no_ranks")):
+        if any(pair[name]["between"] is None for pair in comparison["group_pairs"]):
+            said.append(texts(f"spaces.{reason}"))
     spaces = labelled(f"{key}-spaces", texts, "spaces", rows, values=values, note=" ".join(said))
     tables = [spaces] if rows else []
     return [*tables, _pair_table(corpus, texts)]

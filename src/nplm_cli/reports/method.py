@@ -1,5 +1,6 @@
 """What was done, as a paragraph made from the settings."""
 
+from pathlib import Path
 from typing import Any
 
 from nplm_cli.config.training import DEFAULT_EPOCHS, DEFAULT_LR
@@ -47,8 +48,9 @@ def _reading(corpus: dict[str, Any], results: Results, texts: Texts) -> str:
     said.append(texts("method.vocabulary", size=f"{data['vocabulary_size']:,}"))
     if data["unk_types"] is not None:
         said.append(texts("method.unk_types", types=f"{data['unk_types']:,}"))
-    elif data["unk_reason"]:
-        said.append(texts("method.unk_reason", reason=data["unk_reason"]))
+    else:
+        known = "unk_in_text" if data["oov_share"]["train"] else "unk_nowhere"
+        said.append(texts(f"method.{known}"))
     return texts.joined(said)
 
 
@@ -115,7 +117,10 @@ def _queries(results: Results, texts: Texts) -> str:
     plan = results["plan"]
     count = max((len(corpus["words"]) for corpus in results["corpora"]), default=0)
     if plan["words_file"]:
-        said = [texts("method.words_file", file=plan["words_file"], n=count)]
+        count = len(results["corpora"][0]["words"])
+        said = [texts("method.words_file", file=Path(plan["words_file"]).name, n=count)]
+        if len(results["corpora"]) > 1:
+            said.append(texts("method.words_second", seed=plan["sample_seed"]))
     else:
         said = [texts("method.words_drawn", n=count, seed=plan["sample_seed"])]
     said.append(texts("method.neighbors", k=plan["k"]))

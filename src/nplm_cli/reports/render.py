@@ -19,7 +19,12 @@ from nplm_cli.reports.figures import curve_figure, matrix_figures, run_figure
 from nplm_cli.reports.map_figures import map_figures, norm_figures
 from nplm_cli.reports.method import method
 from nplm_cli.reports.questions import questions
-from nplm_cli.reports.study_tables import alignment_tables, environment_table, setting_tables
+from nplm_cli.reports.study_tables import (
+    alignment_tables,
+    alignment_warning,
+    environment_table,
+    setting_tables,
+)
 from nplm_cli.reports.summary import corpus_label, model_label, query_blocks
 from nplm_cli.reports.svg import Drawing
 from nplm_cli.reports.texts import Language, Texts
@@ -50,13 +55,7 @@ def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
         "method": method(results, texts),
         "setting_tables": setting_tables(results, texts),
         "alignment": alignment_tables(results, texts),
-        "alignment_warnings": list(
-            dict.fromkeys(
-                warning
-                for found in (results["alignment"] or {}).values()
-                for warning in found.get("warnings", ())
-            )
-        ),
+        "alignment_warning": alignment_warning(results, texts),
         "environment": environment_table(results, texts),
         "command": " ".join(_quoted(word) for word in results["command"]),
         "questions": questions(results, texts),

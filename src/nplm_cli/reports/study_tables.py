@@ -17,9 +17,24 @@ from nplm_cli.reports.tables import (
     word,
 )
 from nplm_cli.reports.texts import Texts
+from nplm_cli.vectors.alignment import PAIRS_A_DIMENSION
 
 Results = dict[str, Any]
 NOT_SHOWN = ("corpus", "split", "vocabulary", "training")
+
+
+def alignment_warning(results: Results, texts: Texts) -> str | None:
+    """What to keep in mind where few pairs of the dictionary have vectors."""
+    for found in (results["alignment"] or {}).values():
+        enough = PAIRS_A_DIMENSION * found["dim"]
+        if found["pairs_covered"] < enough:
+            return texts(
+                "bilingual.few",
+                pairs=f"{found['pairs_covered']:,}",
+                dim=found["dim"],
+                enough=f"{enough:,}",
+            )
+    return None
 
 
 def alignment_tables(results: Results, texts: Texts) -> list[Table]:

@@ -237,6 +237,7 @@ def some_step(folder):
     return lambda: any(folder.glob("runs/*/metrics.jsonl"))
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_bytes(start, corpus, sha256, tmp_path):
     line = [corpus / "train.txt", *LONG, "-o"]
     whole = start(*line, tmp_path / "whole")

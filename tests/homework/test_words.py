@@ -6,7 +6,7 @@ from nplm_cli import pipeline, run_folders
 from nplm_cli.config import Config, HomeworkConfig
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import InputError
-from nplm_cli.homework.words import choose_words, read_word_list
+from nplm_cli.homework.words import choose_words, drawn_ranks, read_word_list
 from nplm_cli.query.run import Run
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -77,3 +77,11 @@ def test_a_run_alike_another_trains_to_the_same_bytes_as_one_from_text(run, tmp_
     pipeline.resume(tmp_path / "alike")
     for name in ("model.safetensors", "vocabulary.tsv", "baseline.safetensors"):
         assert (tmp_path / "text" / name).read_bytes() == (tmp_path / "alike" / name).read_bytes()
+
+
+def test_ranks_that_words_are_drawn_from_are_known(run, tmp_path):
+    size = len(run.vocabulary) - 2
+    assert drawn_ranks(run, HomeworkConfig(random=20, band="3-10000")) == (3, size)
+    # Too few words beyond rank 100: all ranks serve.
+    assert drawn_ranks(run, HomeworkConfig(random=size)) == (1, size)
+    assert drawn_ranks(run, HomeworkConfig(words=str(tmp_path / "list.txt"))) is None

@@ -202,6 +202,7 @@ def build_corpus(
             for arch, level in zip(("ffn", "rnn", "lstm"), (30.1, 29.4, 27.8), strict=True) if arch in archs
         ],
         "words": [{key: record[key] for key in ("word", "count", "rank")} for record in records],
+        "drawn_ranks": [101, size],
         "neighbors": records,
         "comparison": _comparison(list(archs), seeds, vocabulary[-4:]) if len(archs) * seeds > 1 else None,
         "maps": {

@@ -143,6 +143,7 @@ def test_method_tells_the_settings(make_results, lang):
         "oov_share": {"train": 0.0},
     }
     results["plan"] |= {"words_file": "folder/my words.txt", "seeds": [4]}
+    results["corpora"][0]["drawn_ranks"] = None
     results["corpora"][0]["models"][0] |= {"arch": "newest", "title": "its own title"}
     told = "\n".join(method(results, Texts(lang)))
     assert "folder" not in told
@@ -242,9 +243,11 @@ def test_few_pairs_of_a_dictionary_are_warned_of(make_corpus, make_results):
     assert alignment_warning(make_results(queries=1), Texts("en")) is None
 
 
-def test_a_list_is_of_the_first_corpus_and_the_second_is_drawn(make_corpus, make_results):
+def test_where_the_words_come_from_is_told_of_each_corpus(make_corpus, make_results):
     results = make_results(make_corpus("zh", queries=2), make_corpus("en", key="second", queries=3))
     results["plan"]["words_file"] = "mine.txt"
+    results["corpora"][0]["drawn_ranks"] = None
     told = method(results, Texts("en"))[-1]
-    assert told.startswith("The 6 words looked at are those of the list mine.txt")
-    assert "Those of the second corpus were drawn by seed 1" in told
+    assert "words_$1_.zh.txt (Chinese) that are looked at are those of the list mine.txt" in told
+    assert "words_$1_.en.txt (English) that are looked at were drawn by seed 1 from its" in told
+    assert f"ranks 101 to {results['corpora'][1]['drawn_ranks'][1]}:" in told

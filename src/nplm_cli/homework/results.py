@@ -20,7 +20,7 @@ from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.corpus.vocabulary import COVERAGE_SIZES, coverage
 from nplm_cli.homework.plan import CORPORA, Plan, PlannedRun
-from nplm_cli.homework.words import Word, choose_words
+from nplm_cli.homework.words import Word, choose_words, drawn_ranks
 from nplm_cli.query.run import Run
 from nplm_cli.vectors.comparison import Space, compare_vectors
 
@@ -121,6 +121,7 @@ def _corpus(
         "data": _data(first),
         "models": [_model(arch, of_arch) for arch, of_arch in runs.items()],
         "words": [word.__dict__ for word in words],
+        "drawn_ranks": drawn_ranks(first, homework),
         "neighbors": neighbors,
         "comparison": comparison,
         "maps": _maps(runs, words, neighbors),

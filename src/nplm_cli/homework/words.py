@@ -1,6 +1,6 @@
 """The words that a homework looks at: drawn, or the student's own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,17 +33,15 @@ def choose_words(
     The same for every model of the corpus, because all have the vocabulary of ``run``. Unknown
     words of the student's list are told and left out; raises InputError when none is left.
     """
-    # Words and counts are all it takes: the run need not be trained.
-    none_VD = np.zeros((len(run.vocabulary), 0), np.float32)
-    keyed = KeyedVectors(
-        run.vocabulary.tokens, none_VD, run.vocabulary.counts, skip=(UNK_ID, EOS_ID)
-    )
+    keyed = _without_vectors(run)
     if homework.words is not None:
         words = _known(read_word_list(homework.words), homework.words, run, keyed, on_event)
     else:
-        keep = (lambda word: True) if homework.all_tokens else None
         words = keyed.sample_words(
-            homework.random, seed=homework.random_seed, band=homework.ranks, keep=keep
+            homework.random,
+            seed=homework.random_seed,
+            band=homework.ranks,
+            keep=_eligible(homework),
         )
         if len(words) < homework.random:
             on_event(
@@ -54,6 +52,26 @@ def choose_words(
     counts = run.vocabulary.counts
     # Line numbers in vocabulary.tsv are ranks but for the two specials.
     return [Word(word, int(counts[row]), row - 1) for word, row in _rows(keyed, words)]
+
+
+def drawn_ranks(run: Run, homework: HomeworkConfig) -> tuple[int, int] | None:
+    """First and last frequency rank that words are drawn from; None for the student's own list."""
+    if homework.words is not None:
+        return None
+    return _without_vectors(run).ranks_to_sample(
+        homework.random, homework.ranks, _eligible(homework)
+    )
+
+
+def _without_vectors(run: Run) -> KeyedVectors:
+    """Words and counts are all it takes to draw: the run need not be trained."""
+    none_VD = np.zeros((len(run.vocabulary), 0), np.float32)
+    counts = run.vocabulary.counts
+    return KeyedVectors(run.vocabulary.tokens, none_VD, counts, skip=(UNK_ID, EOS_ID))
+
+
+def _eligible(homework: HomeworkConfig) -> Callable[[str], bool] | None:
+    return (lambda word: True) if homework.all_tokens else None
 
 
 def _rows(keyed: KeyedVectors, words: Sequence[str]) -> list[tuple[str, int]]:

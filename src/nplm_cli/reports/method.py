@@ -115,13 +115,15 @@ def _training(results: Results, texts: Texts) -> str:
 
 def _queries(results: Results, texts: Texts) -> str:
     plan = results["plan"]
-    count = max((len(corpus["words"]) for corpus in results["corpora"]), default=0)
-    if plan["words_file"]:
-        count = len(results["corpora"][0]["words"])
-        said = [texts("method.words_file", file=Path(plan["words_file"]).name, n=count)]
-        if len(results["corpora"]) > 1:
-            said.append(texts("method.words_second", seed=plan["sample_seed"]))
-    else:
-        said = [texts("method.words_drawn", n=count, seed=plan["sample_seed"])]
+    said = []
+    for corpus in results["corpora"]:
+        values = {"n": len(corpus["words"]), "name": corpus_label(corpus, results, texts)}
+        if corpus["drawn_ranks"] is None:
+            file = Path(plan["words_file"]).name
+            said.append(texts("method.words_file", file=file, **values))
+        else:
+            low, high = (f"{rank:,}" for rank in corpus["drawn_ranks"])
+            values |= {"seed": plan["sample_seed"], "low": low, "high": high}
+            said.append(texts("method.words_drawn", **values))
     said.append(texts("method.neighbors", k=plan["k"]))
     return texts.joined(said)

@@ -226,20 +226,29 @@ class KeyedVectors:
             raise ConfigError(f"cannot draw {n} words: expected at least 1")
         if band is not None and not 1 <= band[0] <= band[1]:
             raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
-        keep = is_plain_word if keep is None else keep
-        ranked = self.rows_by_frequency().tolist()
+        low, high = self.ranks_to_sample(n, band, keep)
+        eligible = self._eligible(low, high, keep)
+        return self._draw(eligible, n, low, high, np.random.default_rng(seed))
+
+    def ranks_to_sample(
+        self,
+        n: int,
+        band: tuple[int, int] | None = None,
+        keep: Callable[[str], bool] | None = None,
+    ) -> tuple[int, int]:
+        """First and last frequency rank that ``sample_words`` draws n words from."""
+        last = len(self.rows_by_frequency())
         low, high = DEFAULT_BAND if band is None else band
-        eligible = self._eligible(ranked, low, high, keep)
-        if band is None and len(eligible) < n:
-            low, high = 1, len(ranked)
-            eligible = self._eligible(ranked, low, high, keep)
-        return self._draw(eligible, n, low, min(high, len(ranked)), np.random.default_rng(seed))
+        if band is None and len(self._eligible(low, high, keep)) < n:
+            low, high = 1, last
+        return low, min(high, last)
 
     def _eligible(
-        self, ranked: list[int], low: int, high: int, keep: Callable[[str], bool]
+        self, low: int, high: int, keep: Callable[[str], bool] | None
     ) -> list[tuple[int, str]]:
-        chosen = enumerate((self.words[row] for row in ranked[low - 1 : high]), start=low)
-        return [(rank, word) for rank, word in chosen if keep(word)]
+        ranked = self.rows_by_frequency()[low - 1 : high].tolist()
+        chosen = enumerate((self.words[row] for row in ranked), start=low)
+        return [(rank, word) for rank, word in chosen if (keep or is_plain_word)(word)]
 
     @staticmethod
     def _draw(

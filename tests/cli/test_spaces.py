@@ -49,7 +49,7 @@ def test_runs_that_differ_in_the_seed_are_one_group(nplm, ffn, second, rnns):
     assert "warning" not in done.err
     assert "30 words common to 4 spaces of 30 words; overlap of 5 nearest words" in done.err
     assert "(by chance 0.172)" in done.err
-    assert "ffn and rnn differ most, beyond the floor, in: " in done.err
+    assert "ffn and rnn differ most below the floor in: " in done.err
     [pair] = result["group_pairs"]
     for measure in MEASURES:
         figure = pair[measure]
@@ -114,9 +114,7 @@ def test_one_word(nplm, ffn, second, rnns):
         (w, a, b) for a, b in (("ffn", "rnn"), ("ffn", "ffn"), ("rnn", "rnn")) for w in ("书", "茶")
     ]
     pair, *within = nplm(*args, "--json", "-q").ok().json["of_words"]
-    assert pair["words"][1]["floor"] == pytest.approx(
-        (within[0]["words"][1]["between"] + within[1]["words"][1]["between"]) / 2, abs=1e-12
-    )
+    assert pair["words"][1]["floor"] in [group["words"][1]["between"] for group in within]
     assert (rows[1]["floor"] != "-", rows[3]["floor"]) == (True, "-")
     assert float(rows[0]["overlap"]) == pytest.approx(pair["words"][0]["between"], rel=1e-5)
     nplm("compare-vectors", ffn, second, "-k", 5, "--word", "乏味").refused("unknown word '乏味'")

@@ -127,7 +127,7 @@ def _comparison(archs: list[str], seeds: int, words: list[str]) -> dict[str, Any
         "groups": archs, "chance": {"overlap": 10 / 997}, "pairs": pairs, "spaces": spaces,
         "within": {arch: dict(within, runs=seeds) for arch in archs}, "group_pairs": group_pairs,
         "most_different_words": [
-            {"a": pair["a"], "b": pair["b"],
+            {"a": pair["a"], "b": pair["b"], "by_chance": 0.25,
              "words": [{"word": word, "floor": floor, "between": 0.1} for word in words[:5]]}
             for pair in group_pairs if floor
         ],

@@ -1,6 +1,7 @@
 """Comparing spaces: what is the same gives 1, what is not chance, and the noise floor between."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from nplm_cli.errors import ArtifactError, ConfigError, InputError, UnknownWordE
 from nplm_cli.vectors import retrieval
 from nplm_cli.vectors.comparison import FOLDS, RSA_WORDS, Space, compare_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
-from nplm_cli.vectors.noise_floor import bootstrap_interval
+from nplm_cli.vectors.noise_floor import bootstrap_interval, expected
 from nplm_cli.vectors.procrustes import random_folds, rotation, unit_rows
 
 MEASURES = ("overlap", "aligned_cosine", "rsa")
@@ -144,7 +145,8 @@ def test_within_and_between(groups):
             (inside[of[0]] if of[0] == of[1] else between).append(pair[measure])
         assert (len(between), *map(len, inside.values())) == (9, 3, 3)
         figure = group_pair[measure]
-        floor = (np.mean(inside["one"]) + np.mean(inside["two"])) / 2
+        means = np.mean(inside["one"]), np.mean(inside["two"])
+        floor = min(means) if measure == "overlap" else math.sqrt(means[0] * means[1])
         assert figure["between"] == pytest.approx(np.mean(between), abs=1e-12)
         assert figure["floor"] == pytest.approx(floor, abs=1e-12)
         assert figure["difference"] == pytest.approx(np.mean(between) - floor, abs=1e-12)
@@ -169,10 +171,42 @@ def test_groups_of_the_same_structure_are_not_below_the_floor():
     spaces = [
         space(rotated(base + 0.3 * rows_of(seed=30 + i), i), f"r{i}", "ab"[i % 2]) for i in range(6)
     ]
-    [pair] = compare_vectors(spaces, resamples=200)["group_pairs"]
+    result = compare_vectors(spaces, resamples=200)
+    [pair] = result["group_pairs"]
     for measure in MEASURES:
         assert pair[measure]["below_floor"] is False
         assert abs(pair[measure]["difference"]) < 0.02
+    # Of 200 words one differs a lot all the same: no more than in other groupings.
+    [differing] = result["most_different_words"]
+    most = differing["words"][0]
+    assert 0.5 < (most["floor"] - most["between"]) / differing["by_chance"] < 1.2
+    [differing] = compare_vectors(spaces[:1] * 2 + spaces[1:2] * 2)["most_different_words"]
+    assert differing["by_chance"] is not None
+
+
+def test_a_noisier_group_is_not_taken_for_another_structure():
+    """What is between two groups is noise alone, but there is much more of it in one of them."""
+    random, base = np.random.default_rng(3), rows_of(500, 10, seed=2)
+    spaces = [
+        space(rotated(base + noise * random.standard_normal(base.shape), i), f"{group}{i}", group)
+        for group, noise in (("a", 0.2), ("b", 1.2))
+        for i in range(3)
+    ]
+    result = compare_vectors(spaces, resamples=100)
+    [pair] = result["group_pairs"]
+    for measure in MEASURES:
+        inside = [result["within"][group][measure] for group in "ab"]
+        assert inside[0] > 2 * inside[1]  # their plain mean would lie far above what is between
+        assert pair[measure]["difference"] > -0.015
+        assert pair[measure]["below_floor"] is False
+    assert abs(pair["aligned_cosine"]["difference"]) < 0.015
+    assert abs(pair["rsa"]["difference"]) < 0.015
+
+
+def test_noise_alone_of_means_below_zero_is_the_lower():
+    assert expected("rsa", 0.9, 0.4) == pytest.approx(0.6, abs=1e-12)
+    assert expected("rsa", 0.9, -0.1) == -0.1
+    assert expected("overlap", 0.9, 0.4) == 0.4
 
 
 def test_words_that_differ_most_beyond_the_floor():
@@ -190,6 +224,7 @@ def test_words_that_differ_most_beyond_the_floor():
     assert {record["word"] for record in differing["words"][:2]} == {"w5", "w50"}
     losses = [record["floor"] - record["between"] for record in differing["words"]]
     assert losses == sorted(losses, reverse=True)
+    assert losses[1] > 3 * differing["by_chance"] > 0
     asked, *within = result["of_words"]
     assert [(record["a"], record["b"]) for record in within] == [("g0", "g0"), ("g1", "g1")]
     assert [record["word"] for record in asked["words"]] == ["w50", "w3"]
@@ -326,6 +361,34 @@ def test_blocks_change_nothing(monkeypatch):
 
 def test_bootstrap_of_a_mean():
     values = rows_of(400, 1)[:, 0]
-    low, high = bootstrap_interval(values, 4000, np.random.default_rng(1))
-    half = 1.96 * values.std() / math.sqrt(400)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+    both = np.stack([values, np.full(400, 0.25)])
+    low, high = bootstrap_interval(both, lambda m: m[0] - m[1], 4000, np.random.default_rng(1))
+    half, mean = 1.96 * values.std() / math.sqrt(400), values.mean() - 0.25
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.01)
+
+
+def test_pairs_of_one_seed_do_not_count_between_groups():
+    # Two architectures that keep a trace of the same first vectors: seed by seed more alike.
+    base, spaces = rows_of(seed=1), []
+    for number, group in enumerate(("one", "two")):
+        for seed in (1, 2):
+            trace = rows_of(seed=30 + seed) + 0.5 * rows_of(seed=40 + 2 * number + seed)
+            spaces.append(replace(space(base + trace, f"{group}{seed}", group), seed=seed))
+    result = compare_vectors(spaces, k=5, resamples=100)
+    by_seed = {
+        p["a"] % 2 == p["b"] % 2: p["overlap"] for p in result["pairs"] if not p["same_group"]
+    }
+    assert by_seed[True] > by_seed[False] + 0.1
+    others = [
+        p["overlap"] for p in result["pairs"] if not p["same_group"] and p["a"] % 2 != p["b"] % 2
+    ]
+    [pair] = result["group_pairs"]
+    assert pair["overlap"]["between"] == pytest.approx(sum(others) / 2, abs=1e-12)
+    assert pair["overlap"]["between_range"] == [min(others), max(others)]
+    # Seeds unknown, or only one of them: every pair counts.
+    for kept in ([replace(s, seed=None) for s in spaces], spaces[::2]):
+        result = compare_vectors(kept, k=5, resamples=100)
+        every = [p["overlap"] for p in result["pairs"] if not p["same_group"]]
+        assert result["group_pairs"][0]["overlap"]["between"] == pytest.approx(
+            sum(every) / len(every), abs=1e-12
+        )

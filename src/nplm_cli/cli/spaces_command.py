@@ -58,8 +58,8 @@ def compare_vectors_cli(
     with ProgressView(quiet=quiet) as view:
         result = compare_vectors(
             [
-                Space(str(path), keyed, group)
-                for path, (keyed, _), group in zip(sources, opened, groups, strict=True)
+                Space(str(path), keyed, group, None if run is None else run.config.training.seed)
+                for path, (keyed, run), group in zip(sources, opened, groups, strict=True)
             ],
             k=k,
             words=words,
@@ -81,7 +81,12 @@ def compare_vectors_cli(
         )
         for pair in result["most_different_words"]:
             shown = ", ".join(record["word"] for record in pair["words"][:SHOWN_WORDS])
-            output.note(f"{pair['a']} and {pair['b']} differ most, beyond the floor, in: {shown}")
+            chance = pair["by_chance"]
+            output.note(
+                f"{pair['a']} and {pair['b']} differ most below the floor in: {shown} (by "
+                f"{pair['words'][0]['floor'] - pair['words'][0]['between']:.3f} at most"
+                + (f", up to {chance:.3f} in other groupings of the runs)" if chance else ")")
+            )
     for text in result["warnings"]:
         output.warn(text)
     if json:

@@ -109,7 +109,7 @@ def _corpus(
     comparison = None
     if len(members) > 1:
         comparison = compare_vectors(
-            [Space(p.folder.name, run.keyed_vectors(), p.arch) for p, run in members],
+            [Space(p.folder.name, run.keyed_vectors(), p.arch, p.seed) for p, run in members],
             k=plan.homework.top,
             on_event=on_event,
         )

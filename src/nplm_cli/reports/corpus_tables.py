@@ -216,6 +216,8 @@ def different_tables(corpus: Corpus, texts: Texts) -> list[Table]:
         ]
         name = f"{corpus['key']}-different-{number}"
         if rows:
+            chance = record["by_chance"]
+            names["chance"] = NOTHING.text if chance is None else fixed(chance, 3)
             tables.append(labelled(name, texts, "different", rows, values=names))
     return tables
 

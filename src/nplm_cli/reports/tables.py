@@ -46,10 +46,11 @@ class Table:
 
 def labelled(name: str, texts: Texts, key: str, rows: list[list[Cell]], **options: Any) -> Table:
     """A table whose caption, columns (with | between) and note stand in the texts under a key."""
-    note = texts(f"table.{key}.note") if texts.has(f"table.{key}.note") else ""
+    values = options.pop("values", {})
+    note = texts(f"table.{key}.note", **values) if texts.has(f"table.{key}.note") else ""
     return Table(
         name,
-        texts(f"table.{key}.caption", **options.pop("values", {})),
+        texts(f"table.{key}.caption", **values),
         texts(f"table.{key}.columns").split("|"),
         rows,
         **({"note": note} | options),

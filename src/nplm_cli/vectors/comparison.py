@@ -35,11 +35,12 @@ RSA_WORDS = 1_500
 
 @dataclass(frozen=True)
 class Space:
-    """Word vectors with a name; spaces of one ``group`` differ in the seed alone."""
+    """Word vectors with a name; spaces of one ``group`` differ in the ``seed`` alone."""
 
     name: str
     keyed: KeyedVectors
     group: str
+    seed: int | None = None
 
 
 def compare_vectors(
@@ -69,12 +70,13 @@ def compare_vectors(
       chance. None, with the reason, where all cosines of a space are equal.
 
     All three are 1 for a space and its rotated, scaled copy. Between groups A and B:
-    ``between`` is the mean over pairs of a space of A and one of B, ``floor`` the mean of the
-    means within A and within B (None unless both have two members), ``difference`` their
-    difference. Its ``interval_95`` is a percentile bootstrap over words: it says how far the
-    words decide, not how other seeds would come out; for that see ``between_range`` and
-    ``floor_range``, lowest and highest pair. ``rsa`` has no interval: its cosines share words.
-    ``below_floor`` is true when each pair between is lower than every pair within A or B.
+    ``between`` is the mean over pairs of a space of A and one of B, without those of one seed
+    where there are others (``NoiseFloor``), ``floor`` what noise alone would let them agree in
+    (``noise_floor.expected``; None unless both have two members), ``difference`` between - floor.
+    Its ``interval_95`` is a percentile bootstrap over words: it says how far the words decide,
+    not how other seeds would come out; for that see ``between_range`` and ``floor_range``, lowest
+    and highest pair. ``rsa`` has no interval: its cosines share words. ``below_floor`` is true
+    when each pair between is lower than every pair within A or B.
 
     Returns ``schema`` 1, ``k``, ``words`` (n), ``common_words``, ``vocabulary_note``, ``folds``,
     ``rsa_words``, ``resamples``, ``seed``, ``warnings`` (a list of texts),
@@ -83,9 +85,10 @@ def compare_vectors(
     {measure: text}}], ``group_pairs`` [{a, b (groups), overlap, aligned_cosine, rsa: each
     {between, floor, difference, interval_95, below_floor, between_range, floor_range, reason}}],
     ``within`` {group: {overlap, aligned_cosine, rsa (None for one member), runs}},
-    ``most_different_words`` [{a, b, words: ten of {word, floor, between}}]: the overlap of single
-    words, largest floor - between first, and ``of_words``, the same of the words asked for: of two
-    groups (floor None where there is none), and of a group of several with itself (a = b).
+    ``most_different_words`` [{a, b, by_chance, words: ten of {word, floor, between}}]: the
+    overlap of single words, largest floor - between first, and how large that gets by chance,
+    and ``of_words``, the same of the words asked for: of two groups (floor None where there is
+    none), and of a group of several with itself (a = b).
 
     Raises ConfigError for fewer than two spaces and an impossible k, InputError for fewer than
     20 common words, UnknownWordError for a word of ``of_words`` that is not among them.
@@ -118,7 +121,7 @@ def compare_vectors(
         )
         agreements.append(_agreement(a, b, prepared, k, fold_N))
     on_event(Progress("comparing vectors", steps, steps))
-    floor = NoiseFloor([space.group for space in spaces], agreements)
+    floor = NoiseFloor([s.group for s in spaces], [s.seed for s in spaces], agreements)
     return {
         "schema": 1,
         "k": k,

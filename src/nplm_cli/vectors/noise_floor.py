@@ -1,6 +1,6 @@
 """Agreement of vector spaces between groups, measured against the agreement within them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,18 +23,31 @@ class Agreement:
 
 
 class NoiseFloor:
-    """Pairs of spaces by group: ``group_of`` names the group of each space.
+    """Pairs of spaces by group: ``group_of`` names the group of each space, ``seed_of`` its seed.
 
-    Keys of the results: ``comparison.compare_vectors``.
+    Models of one seed begin with the same word vectors, whatever their architecture, and keep a
+    trace of them. Pairs within a group never share a seed, so pairs between groups that do are
+    left out where there are others. Keys of the results: ``comparison.compare_vectors``.
     """
 
-    def __init__(self, group_of: Sequence[str], agreements: Sequence[Agreement]):
+    def __init__(
+        self,
+        group_of: Sequence[str],
+        seed_of: Sequence[int | None],
+        agreements: Sequence[Agreement],
+    ):
+        self._group_of = list(group_of)
+        self._all = {frozenset((pair.a, pair.b)): pair for pair in agreements}
         self.groups = list(dict.fromkeys(group_of))
         self.sizes = {group: list(group_of).count(group) for group in self.groups}
         self._pairs: dict[frozenset[str], list[Agreement]] = {}
         for pair in agreements:
             key = frozenset((group_of[pair.a], group_of[pair.b]))
             self._pairs.setdefault(key, []).append(pair)
+        for key, pairs in self._pairs.items():
+            others = [p for p in pairs if seed_of[p.a] is None or seed_of[p.a] != seed_of[p.b]]
+            if len(key) == 2 and others:
+                self._pairs[key] = others
 
     def _between(self, a: str, b: str) -> list[Agreement]:
         """Pairs of a space of group a and one of b, or (a = b) of two spaces of a."""
@@ -95,19 +108,26 @@ class NoiseFloor:
                 single = [g for g in (a, b) if self.sizes[g] == 1]
                 record["reason"] = f"one run of {' and of '.join(single)}: no noise floor"
             return record
-        record["floor"] = (floors[0] + floors[1]) / 2
+        record["floor"] = float(expected(measure, floors[0], floors[1]))
         record["difference"] = mean - record["floor"]
         record["floor_range"] = _range([*within_a, *within_b], measure)
         record["below_floor"] = record["between_range"][1] < record["floor_range"][0]
         if measure in between[0].by_word:
-            by_word_N = _mean_by_word(between, measure) - (
-                (_mean_by_word(within_a, measure) + _mean_by_word(within_b, measure)) / 2
+            by_word_GN = np.stack(
+                [_mean_by_word(pairs, measure) for pairs in (between, within_a, within_b)]
             )
-            record["interval_95"] = bootstrap_interval(by_word_N, resamples, random)
+            record["interval_95"] = bootstrap_interval(
+                by_word_GN, lambda m_G: m_G[0] - expected(measure, *m_G[1:]), resamples, random
+            )
         return record
 
     def most_different(self, words: Sequence[str]) -> list[dict[str, Any]]:
-        """For two groups that have a floor, the words whose neighbours differ most beyond it."""
+        """For two groups that have a floor, the words whose neighbours differ most below it.
+
+        Among many words some differ much by chance. ``by_chance`` is the largest difference of
+        any word when the same spaces are dealt out to two groups in any other way; None where
+        there is no other way.
+        """
         found = []
         for a, b in combinations(self.groups, 2):
             floor_N, between_N = self._by_word(a, b)
@@ -115,10 +135,12 @@ class NoiseFloor:
                 continue
             # Rounded: sums of tenths that are equal stay equal, and the frequent word comes first.
             rows = np.argsort(np.round(between_N - floor_N, 12), kind="stable")[:MOST_DIFFERENT]
+            largest = [float((f_N - b_N).max()) for f_N, b_N in self._dealt_anew(a, b)]
             found.append(
                 {
                     "a": a,
                     "b": b,
+                    "by_chance": max(largest, default=None),
                     "words": [
                         {
                             "word": words[row],
@@ -130,6 +152,25 @@ class NoiseFloor:
                 }
             )
         return found
+
+    def _dealt_anew(self, a: str, b: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Overlap by word, floor and between, for the other ways to make the two groups."""
+        members = [i for i, group in enumerate(self._group_of) if group in (a, b)]
+        size = self.sizes[a]
+        own = {i for i in members if self._group_of[i] == a}
+        for chosen in combinations(members, size):
+            one, other = set(chosen), set(members) - set(chosen)
+            mirrored = self.sizes[b] == size and members[0] not in one
+            if one == own or other == own or mirrored:
+                continue
+            pairs = [self._all[frozenset(pair)] for pair in combinations(members, 2)]
+            within_one = [p for p in pairs if {p.a, p.b} <= one]
+            within_other = [p for p in pairs if {p.a, p.b} <= other]
+            between = [p for p in pairs if len({p.a, p.b} & one) == 1]
+            yield (
+                _floor_by_word(within_one, within_other),
+                _mean_by_word(between, "overlap"),
+            )
 
     def of_words(self, rows: Mapping[str, int]) -> list[dict[str, Any]]:
         """For two groups, then within each, the overlap of single words, given with their rows."""
@@ -154,19 +195,35 @@ class NoiseFloor:
         between_N = _mean_by_word(self._between(a, b), "overlap")
         if not within_a or not within_b:
             return None, between_N
-        floor_N = (_mean_by_word(within_a, "overlap") + _mean_by_word(within_b, "overlap")) / 2
-        return floor_N, between_N
+        return _floor_by_word(within_a, within_b), between_N
+
+
+def expected(measure: str, within_a: Any, within_b: Any) -> Any:
+    """What two groups agree in when nothing but noise lies between them.
+
+    One group may be noisier than the other. Two noisy copies of one space correlate by the
+    geometric mean of what each correlates with its own kind (attenuation, Spearman 1904): so for
+    ``rsa`` and ``aligned_cosine``. Lists of neighbours follow no such rule, but agree no less than
+    the noisier group with itself: so for ``overlap``, and where a mean is below 0.
+    """
+    lower = np.minimum(within_a, within_b)
+    if measure == "overlap":
+        return lower
+    return np.where(lower > 0, np.sqrt(np.abs(within_a * within_b)), lower)
 
 
 def bootstrap_interval(
-    values_N: np.ndarray, resamples: int, random: np.random.Generator
+    values_GN: np.ndarray,
+    figure: Callable[[np.ndarray], Any],
+    resamples: int,
+    random: np.random.Generator,
 ) -> list[float]:
-    """2.5th and 97.5th percentile of the mean over draws of N values with replacement."""
-    size = len(values_N)
-    means_R = np.empty(resamples)
+    """2.5th and 97.5th percentile of a ``figure`` of G means, over draws of N words."""
+    size = values_GN.shape[1]
+    figures_R = np.empty(resamples)
     for i in range(resamples):  # one draw at a time: N may be large
-        means_R[i] = values_N[random.integers(0, size, size)].mean()
-    return [float(bound) for bound in np.percentile(means_R, [2.5, 97.5])]
+        figures_R[i] = figure(values_GN[:, random.integers(0, size, size)].mean(1))
+    return [float(bound) for bound in np.percentile(figures_R, [2.5, 97.5])]
 
 
 def _values(pairs: Sequence[Agreement], measure: str) -> list[float] | None:
@@ -191,3 +248,9 @@ def _reason(pairs: Sequence[Agreement], measure: str) -> str | None:
 def _mean_by_word(pairs: Sequence[Agreement], measure: str) -> np.ndarray:
     mean_N: np.ndarray = np.mean([pair.by_word[measure] for pair in pairs], axis=0)
     return mean_N
+
+
+def _floor_by_word(within_a: Sequence[Agreement], within_b: Sequence[Agreement]) -> np.ndarray:
+    """Overlap by word within the group that agrees less with itself (``expected``)."""
+    by_word = [_mean_by_word(pairs, "overlap") for pairs in (within_a, within_b)]
+    return min(by_word, key=lambda overlap_N: float(overlap_N.mean()))

@@ -462,7 +462,7 @@ MUTANTS = (
     mutant(
         "rotation tested on its own words",
         "a rotation finds agreement in noise on the words that it was fitted on",
-        ("vectors/comparison.py", "fitted_DD = rotation(a_ND[~held].T @ b_ND[~held])", "fitted_DD = rotation(a_ND.T @ b_ND)"),
+        ("vectors/comparison.py", "rotation(np.delete(cross_FDD, fold, axis=0).sum(axis=0))", "rotation(cross_FDD.sum(axis=0))"),
         tests="vectors/test_comparison.py",
     ),
     mutant(
@@ -484,9 +484,15 @@ MUTANTS = (
         tests="vectors/test_comparison.py",
     ),
     mutant(
-        "floor of one group",
-        "the noise of one architecture stands for both",
-        ("vectors/noise_floor.py", 'record["floor"] = (floors[0] + floors[1]) / 2', 'record["floor"] = floors[0]'),
+        "floor of unequal noise",
+        "the plain mean lies above what noise lets them agree in",
+        ("vectors/noise_floor.py", 'record["floor"] = float(expected(measure, floors[0], floors[1]))', 'record["floor"] = (floors[0] + floors[1]) / 2'),
+        tests="vectors/test_comparison.py",
+    ),
+    mutant(
+        "pairs of one seed count",
+        "models of one seed begin with the same vectors: architectures look alike",
+        ("vectors/noise_floor.py", "if len(key) == 2 and others:", "if False:"),
         tests="vectors/test_comparison.py",
     ),
     mutant(
@@ -540,7 +546,7 @@ MUTANTS = (
     mutant(
         "homework-validates-on-training-text",
         "a perplexity on the training text is reported as if it said something",
-        ("homework/study.py", 'sources[name]["sha256"] == sources["train"]["sha256"]', "False"),
+        ("homework/folder.py", 'ours["sha256"] == theirs["sha256"]', "False"),
         tests="cli/test_homework.py",
     ),
     mutant(

@@ -118,7 +118,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented UTF-8 JSON, atomically; not-a-number is refused."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
+    # A file name may hold bytes that are no UTF-8: half surrogates, which JSON can spell.
+    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path | str) -> Any:
@@ -153,9 +154,14 @@ def check_format(path: Path | str, version: object) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Remove what a killed process left half-written in ``folder``."""
+    """Remove the files that a killed process left half-written in ``folder``.
+
+    Folders stay: one may hold a run that another process is making, or the old run whose
+    successor never got to its place; the next training in that place sees to them.
+    """
     for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        stale.unlink(missing_ok=True)
+        if not stale.is_dir():
+            stale.unlink(missing_ok=True)
 
 
 def sha256_of_file(path: Path | str) -> str:

@@ -46,12 +46,14 @@ def prepare_run(
 
 
 # What of a run depends on its text, context policy and baseline alone.
-_TEXT_FILES = ("vocabulary.tsv", "unknown.tsv", "tokenizer.json", "baseline.safetensors")
+_TEXT_FILES = ("vocabulary.tsv", "unknown.tsv", "tokenizer.json")
+_BASELINE = "baseline.safetensors"
 
 
 def prepare_alike(run: Run, folder: Path, config: Config) -> None:
     """Make a run on the very text, split and vocabulary of another one, without reading it anew.
 
+    Its ids and baseline are the other run's, by hard links where the file system has them.
     Raises ConfigError when ``config`` asks for another text, or ``folder`` is taken.
     """
     folder, config = folder.resolve(), resolved(config)
@@ -70,7 +72,10 @@ def prepare_alike(run: Run, folder: Path, config: Config) -> None:
         with _staging(folder) as staging:
             for name in _TEXT_FILES:
                 shutil.copyfile(run.folder / name, staging / name)
-            shutil.copytree(run.folder / DATA_FOLDER, staging / DATA_FOLDER)
+            _link_or_copy(run.folder / _BASELINE, staging / _BASELINE)
+            shutil.copytree(
+                run.folder / DATA_FOLDER, staging / DATA_FOLDER, copy_function=_link_or_copy
+            )
             record = {
                 **run.record,
                 "settings": config.to_json(),
@@ -78,6 +83,17 @@ def prepare_alike(run: Run, folder: Path, config: Config) -> None:
             }
             write_json(staging / "config.json", record)
             _move_into_place(staging, folder)
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name; where the system has no such links, copy it.
+
+    For large binary files, which nobody edits and ``atomic_write`` replaces by new ones.
+    """
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager
@@ -210,7 +226,7 @@ def _train_baseline(
     model = count_ngrams(
         part, config, vocabulary_size, config.training.baseline_order, "kn", on_event
     )
-    write_tensors(folder / "baseline.safetensors", model.tensors(), model.metadata())
+    write_tensors(folder / _BASELINE, model.tensors(), model.metadata())
 
 
 def count_ngrams(

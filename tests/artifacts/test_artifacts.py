@@ -216,6 +216,17 @@ def test_stale_temporaries_are_removed(tmp_path):
     assert files_in(tmp_path) == ["model.safetensors"]
 
 
+def test_folders_that_are_being_made_or_kept_are_left_alone(tmp_path):
+    # One may be staged by another process, or hold the old run of a replacement cut short.
+    for name in (f".x{TEMPORARY_SUFFIX}", f".x.old{TEMPORARY_SUFFIX}"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"whole")
+    (tmp_path / f".z{TEMPORARY_SUFFIX}").write_bytes(b"half")
+    remove_stale_temporaries(tmp_path)
+    assert files_in(tmp_path) == [f".x{TEMPORARY_SUFFIX}", f".x.old{TEMPORARY_SUFFIX}"]
+    assert (tmp_path / f".x.old{TEMPORARY_SUFFIX}" / "model.safetensors").exists()
+
+
 def test_sha256(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -70,7 +70,7 @@ def test_what_it_leaves(done):
     rows = result.table
     assert [row["arch"] for row in rows] == ["ffn", "lstm"]
     for row in rows:
-        low, mean, high = (float(row[f"valid_ppl_{kind}"]) for kind in ("min", "mean", "max"))
+        low, mean, high = (float(row[f"ppl_{kind}"]) for kind in ("min", "mean", "max"))
         assert low <= mean <= high
         assert low < high
 
@@ -123,8 +123,9 @@ def test_more_seeds_and_other_words_go_on_from_what_is_there(done, corpus, nplm,
     folder, _ = done
     before = weights(folder, sha256)
     (tmp_path / "words.txt").write_text("我 书本", "utf-8")
-    options = ["--seeds", 3, "--words", tmp_path / "words.txt", "-q"]
-    nplm("homework", "--config", folder / "config.json", "-o", folder, *options).ok()
+    options = ["--seeds", 3, "--words", tmp_path / "words.txt", "--random", 4, "-q"]
+    told = nplm("homework", "--config", folder / "config.json", "-o", folder, *options).ok().err
+    assert "--random has no effect beside --words" in told
     after = weights(folder, sha256)
     assert after.items() > before.items()
     assert set(after) - set(before) == {"runs/ffn-3", "runs/lstm-3"}
@@ -137,6 +138,7 @@ def test_its_config_repeats_it_to_the_byte(done, nplm, sha256, tmp_path):
     options = ["--archs", "lstm", "--seeds", 1, "--random", 3, "-q"]
     result = nplm("homework", "--config", folder / "config.json", "-o", again, *options).ok()
     assert "one seed" in result.err
+    nplm("neighbors", again, "我").refused("is a homework; its runs are runs/lstm-1")
     expected = weights(folder, sha256)["runs/lstm-1"]
     assert weights(again, sha256) == {"runs/lstm-1": expected}
     assert results_of(again)["corpora"][0]["comparison"] is None
@@ -147,10 +149,56 @@ def test_other_settings_are_refused_until_force(done, corpus, nplm, tmp_path):
     line = ["homework", corpus / "train.txt", "-o", folder, *SMALL, "--archs", "ffn", "--seeds", 1]
     nplm(*line, "--steps", 3).ok()
     before = sorted(folder.rglob("*"))
-    nplm(*line, "--steps", 4).refused("--steps (3 instead of 4)", "--force")
+    nplm(*line, "--steps", 4).refused("--steps (3 there, 4 asked for)", "--force")
     assert sorted(folder.rglob("*")) == before
+    (folder / "mine.json").write_text("mine", "utf-8")
     nplm(*line, "--steps", 4, "--force").ok()
     assert results_of(folder)["settings"]["training"]["steps"] == 4
+    assert (folder / "mine.json").read_text("utf-8") == "mine"
+
+
+@pytest.mark.slow
+def test_words_from_standard_input_are_read_once(corpus, nplm, tmp_path):
+    line = ["homework", corpus / "train.txt", "-o", tmp_path / "report", *SMALL, "--archs", "ffn",
+            "--seeds", 1, "--steps", 2, "--words", "-"]  # fmt: skip
+    for words in (["我", "书本"], ["车子"]):
+        nplm(*line, stdin=" ".join(words).encode()).ok()
+        listed = results_of(tmp_path / "report")["corpora"][0]["words"]
+        assert [word["word"] for word in listed] == words
+
+
+@pytest.mark.slow
+def test_text_from_standard_input_is_not_asked_for_again(corpus, nplm, tmp_path):
+    line = ["homework", "-", "-o", tmp_path / "report", *SMALL, "--archs", "ffn", "--seeds", 1,
+            "--steps", 2]  # fmt: skip
+    nplm(*line, stdin=(corpus / "train.txt").read_bytes()).ok()
+    line.remove("-q")
+    assert "standard input is not read again" in nplm(*line, stdin=b"other").ok().err
+
+
+@pytest.mark.slow
+def test_a_vocabulary_too_small_to_compare_by_is_still_reported(corpus, nplm, tmp_path):
+    folder = tmp_path / "report"
+    nplm("homework", corpus / "train.txt", "-o", folder, *QUICK, "--max-size", 15, "--steps", 2,
+         "--epochs", "1").refused("--epochs and --steps")  # fmt: skip
+    line = [word for word in QUICK if word not in ("--epochs", "1")]
+    nplm("homework", corpus / "train.txt", "-o", folder, *line, "--max-size", 15, "--steps", 2,
+         "--lang", "en").ok()  # fmt: skip
+    assert results_of(folder)["corpora"][0]["comparison"] is None
+    assert "too few words to compare spaces by" in (folder / "report.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are not bytes everywhere")
+def test_a_file_name_that_is_no_utf8(corpus, nplm, tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xd6\xd0.txt")
+    with open(name, "wb") as file:
+        file.write((corpus / "train.txt").read_bytes())
+    line = ["homework", name, "-o", tmp_path / "report", *SMALL, "--archs", "ffn", "--seeds", 1,
+            "--steps", 2]  # fmt: skip
+    for _ in range(2):
+        nplm(*line).ok()
+    assert "\\udcd6\\udcd0.txt" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
 def test_what_would_mislead_or_cannot_work_is_refused(corpus, nplm, tmp_path):
@@ -163,8 +211,15 @@ def test_what_would_mislead_or_cannot_work_is_refused(corpus, nplm, tmp_path):
         ([train], ["--out"]),
         ([train, "-o", out, "--valid", tmp_path / "copy.txt"], ["is the training text"]),
         ([train, "-o", out, "--archs", "lstn"], ["did you mean 'lstm'"]),
-        ([train, "-o", out, "--words", tmp_path / "words.txt"], ["none of its 1 words"]),
+        ([train, "-o", out, "--words", tmp_path / "words.txt"], ["has no word of this list"]),
         ([train, "-o", out, "--words", tmp_path / "gone.txt"], ["gone.txt"]),
+        (
+            [train, "-o", out, "--valid", corpus / "valid.txt", "--test", corpus / "valid.txt"],
+            ["the test text is the validation text"],
+        ),
+        ([train, "-o", out, "--max-size", "30", "--top", "29"], ["--top 29", "at most 28"]),
+        ([train, "-o", out, "--second-corpus", tmp_path / "gone.txt"], ["gone.txt: no such file"]),
+        (["-", "-o", out, "--words", "-"], ["- given twice"]),
         ([train, "-o", out, "--lang", "char"], ["--corpus-lang"]),
         ([train, "-o", out, "--dictionary", "d.tsv"], ["--second-corpus"]),
         ([train, "-o", out, "--preset", "homewrk"], ["did you mean 'homework'"]),
@@ -188,7 +243,7 @@ def test_without_the_figures_library_it_says_what_to_install(corpus, nplm, tmp_p
 
     monkeypatch.setattr("nplm_cli.reports.find_spec", without)
     line = ["homework", corpus / "train.txt", "-o", tmp_path / "out", "-q"]
-    nplm(*line).refused("nplm-cli[report]")
+    nplm(*line).refused("pip install matplotlib")
     assert not (tmp_path / "out").exists()
 
 

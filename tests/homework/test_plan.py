@@ -81,7 +81,9 @@ def test_runs_serve_other_questions_but_no_other_training():
     assert plan(config=Config().replace(seed=4, device="cpu")).trains_like(base) is None
     assert plan((TEXT, Sources(("/c",)))).trains_like(base) is None
     assert base.trains_like(plan((TEXT, Sources(("/c",))))) is None
-    assert plan(config=Config().replace(dim=9)).trains_like(base) == "--dim (128 instead of 9)"
+    assert (
+        plan(config=Config().replace(dim=9)).trains_like(base) == "--dim (128 there, 9 asked for)"
+    )
     assert "the text" in plan((Sources(("/c",)),)).trains_like(base)
     assert "/texts/b.txt" in plan((Sources(("/texts/a.txt",)),)).trains_like(base)
 

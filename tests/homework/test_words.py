@@ -1,5 +1,8 @@
 """The words that a homework asks for: drawn by seed, or a student's own list."""
 
+import errno
+import os
+
 import pytest
 
 from nplm_cli import pipeline, run_folders
@@ -47,17 +50,19 @@ def test_a_band_limits_them_and_all_tokens_admits_signs(run):
 def test_a_list_keeps_its_order_and_tells_what_the_vocabulary_lacks(run, tmp_path):
     (tmp_path / "list.txt").write_text("# mine\nwbb wab\nrarea <unk>\nwab\n", "utf-8")
     told = []
-    words = choose_words(run, HomeworkConfig(words=str(tmp_path / "list.txt")), told.append)
+    path = str(tmp_path / "list.txt")
+    words = choose_words(run, HomeworkConfig(words=path), read_word_list(path), told.append)
     assert [word.word for word in words] == ["wbb", "wab"]
     assert [event.warning for event in told] == [True, True]
     assert "rarea" in told[0].text
     assert "left out" in told[0].text
+    assert "'<unk>': a symbol of the vocabulary, no word of the text" in told[1].text
 
 
 def test_a_list_without_a_known_word_is_refused(run, tmp_path):
     (tmp_path / "list.txt").write_text("nothing here", "utf-8")
-    with pytest.raises(InputError, match="none of its 2 words"):
-        choose_words(run, HomeworkConfig(words=str(tmp_path / "list.txt")))
+    with pytest.raises(InputError, match="no word of this list"):
+        choose_words(run, HomeworkConfig(words="list.txt"), ["nothing", "here"])
     (tmp_path / "empty.txt").write_text("# nothing\n\n", "utf-8")
     with pytest.raises(InputError, match="no word in it"):
         read_word_list(str(tmp_path / "empty.txt"))
@@ -65,7 +70,7 @@ def test_a_list_without_a_known_word_is_refused(run, tmp_path):
 
 def test_fewer_words_than_asked_for_are_told(run):
     told = []
-    words = choose_words(run, HomeworkConfig(random=500), told.append)
+    words = choose_words(run, HomeworkConfig(random=500), None, told.append)
     assert f"only {len(words)} words" in told[0].text
 
 
@@ -77,6 +82,56 @@ def test_a_run_alike_another_trains_to_the_same_bytes_as_one_from_text(run, tmp_
     pipeline.resume(tmp_path / "alike")
     for name in ("model.safetensors", "vocabulary.tsv", "baseline.safetensors"):
         assert (tmp_path / "text" / name).read_bytes() == (tmp_path / "alike" / name).read_bytes()
+
+
+def test_a_run_alike_another_shares_its_large_files_and_no_other(run, tmp_path):
+    run_folders.prepare_alike(run, tmp_path / "alike", run.config)
+    theirs, ours = (
+        {p.relative_to(f): p for p in f.rglob("*")} for f in (run.folder, tmp_path / "alike")
+    )
+    assert set(theirs) == set(ours)
+    shared = {
+        str(name) for name in ours if ours[name].is_file() and ours[name].samefile(theirs[name])
+    }
+    data = {f"data/train.{suffix}" for suffix in ("ids", "sentences", "files")}
+    assert shared == data | {"data/index.json", "baseline.safetensors"}
+    for name in ours:
+        assert (
+            ours[name].is_dir()
+            or name.name == "config.json"
+            or (ours[name].read_bytes() == theirs[name].read_bytes())
+        )
+
+
+def test_a_run_alike_another_is_copied_where_links_are_not_to_be_had(run, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    run_folders.prepare_alike(run, tmp_path / "alike", run.config)
+    ids = tmp_path / "alike" / "data" / "train.ids"
+    assert ids.read_bytes() == (run.folder / "data" / "train.ids").read_bytes()
+    assert not ids.samefile(run.folder / "data" / "train.ids")
+
+
+def test_training_a_run_changes_no_byte_of_the_one_it_shares_files_with(run, tmp_path):
+    def contents():
+        return {p: p.read_bytes() for p in run.folder.rglob("*") if p.is_file()}
+
+    before = contents()
+    run_folders.prepare_alike(run, tmp_path / "alike", run.config.replace(epochs=None, steps=2))
+    pipeline.resume(tmp_path / "alike")
+    pipeline.resume(tmp_path / "alike", changes={"steps": 3})
+    assert contents() == before
+    # A new run in its place writes files of its own.
+    sources = Sources(tuple(run.record["data"]["sources"]["train"]["inputs"]))
+    pipeline.train(
+        sources,
+        tmp_path / "alike",
+        run.config.replace(epochs=None, steps=1, max_size=9),
+        force=True,
+    )
+    assert contents() == before
 
 
 def test_ranks_that_words_are_drawn_from_are_known(run, tmp_path):

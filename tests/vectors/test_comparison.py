@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from nplm_cli.errors import ArtifactError, ConfigError, InputError, UnknownWordError
-from nplm_cli.vectors import retrieval
+from nplm_cli.vectors import comparison, retrieval
 from nplm_cli.vectors.comparison import FOLDS, RSA_WORDS, Space, compare_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
 from nplm_cli.vectors.noise_floor import bootstrap_interval, expected
@@ -104,6 +104,25 @@ def test_figures_are_those_of_brute_force():
         u, _, vt = np.linalg.svd(x[folds != fold].T @ y[folds != fold])
         found += (((x[folds == fold] @ u) @ vt) * y[folds == fold]).sum(1).tolist()
     assert pair["aligned_cosine"] == pytest.approx(np.mean(found), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("size", "dims"), [(203, (9, 9)), (120, (4, 7)), (120, (7, 4)), (40, (8, 8))]
+)
+def test_held_out_cosines_are_those_of_five_fits_from_scratch(size, dims):
+    base = rows_of(size, 10, seed=1)
+    a, b = (
+        unit_rows(base[:, :dim] + rows_of(size, dim, seed=dim + i)) for i, dim in enumerate(dims)
+    )
+    folds = random_folds(size, FOLDS, np.random.default_rng(4))
+    wide = max(dims)
+    x, y = (np.hstack([rows, np.zeros((size, wide - rows.shape[1]))]) for rows in (a, b))
+    expected = np.empty(size)
+    for fold in range(FOLDS):
+        held = folds == fold
+        u, _, vt = np.linalg.svd(x[~held].T @ y[~held])
+        expected[held] = ((x[held] @ u @ vt) * y[held]).sum(1)
+    assert comparison._held_out_cosines(a, b, folds) == pytest.approx(expected, abs=1e-9)
 
 
 def test_spaces_of_different_dimension():

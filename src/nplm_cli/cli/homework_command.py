@@ -12,7 +12,7 @@ from nplm_cli.cli.interruption import SigintFlag
 from nplm_cli.cli.options import chosen_settings, given, idle_options, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import PRESETS, Config, HomeworkConfig
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ConfigError, did_you_mean
 
 # The architectures come from --archs; vectors from elsewhere would not be the model's own; the
 # language of the report takes the name of the corpus' one, which is --corpus-lang here.
@@ -139,10 +139,15 @@ def homework_cli(
         sources[number : number + 1] = [mine]
     if not sources:
         raise ConfigError("no corpus: name files or folders, or - for standard input")
+    if preset is not None and preset not in (*PRESETS, "none"):
+        raise ConfigError(
+            f"--preset {preset!r}: expected {', '.join(PRESETS)} or none"
+            f"{did_you_mean(preset, [*PRESETS, 'none'])}"
+        )
     config = chosen_settings(config, None if preset == "none" else preset, chosen)
     homework = dataclasses.replace(homework, **own)
     plan = make_plan(config, homework, sources, None if used_preset == "none" else used_preset)
-    _warn(plan, config, homework, chosen)
+    _warn(plan, config, homework, chosen, own)
     with ProgressView(progress, quiet) as view:
         try:
             results = do_homework(
@@ -187,8 +192,15 @@ def _checked_lang(lang: str | None) -> Literal["zh", "en"] | None:
     )
 
 
-def _warn(plan: Any, config: Config, homework: HomeworkConfig, chosen: dict[str, Any]) -> None:
+def _warn(
+    plan: Any,
+    config: Config,
+    homework: HomeworkConfig,
+    chosen: dict[str, Any],
+    own: dict[str, Any],
+) -> None:
     """Warn of options that do nothing, and of studies that cannot answer their question."""
+    corpora = len(plan.sources)
     idle = [
         set(idle_options(plan.run_config(arch, plan.seeds[0]), chosen))
         for arch in homework.architectures
@@ -196,6 +208,10 @@ def _warn(plan: Any, config: Config, homework: HomeworkConfig, chosen: dict[str,
     for name in chosen:
         if all(name in of_arch for of_arch in idle):
             output.warn(f"--{name.replace('_', '-')} has no effect with these settings")
+    if homework.words is not None:
+        for name in ("random", "random_seed", "band", "all_tokens"):
+            if name in own and corpora == 1:
+                output.warn(f"--{name.replace('_', '-')} has no effect beside --words")
     if homework.seeds == 1:
         output.warn(
             "one seed: nothing will tell differences between architectures from chance; "
@@ -206,17 +222,24 @@ def _warn(plan: Any, config: Config, homework: HomeworkConfig, chosen: dict[str,
 
 
 def write_summary(results: dict[str, Any]) -> None:
-    """Write a row for each model: perplexities over the seeds, beside their baseline."""
+    """Write a row for each model: perplexities over the seeds, beside their baseline.
+
+    Of the part that the report speaks of: the test part where there is one.
+    """
+    from nplm_cli.reports.summary import held_out_part
+
     rows = []
     for corpus in results["corpora"]:
+        part = held_out_part(corpus)
         for model in corpus["models"]:
-            ledgers = [seed["valid"] for seed in model["seeds"] if seed["valid"]]
+            ledgers = [seed[part] for seed in model["seeds"]] if part else []
             ppl = [ledger["ppl"] for ledger in ledgers]
             baselines = ledgers[0]["baselines"] if ledgers else None
             agreement = ((corpus["comparison"] or {}).get("within") or {}).get(model["arch"]) or {}
             rows.append(
                 [
                     corpus["name"],
+                    part,
                     model["arch"],
                     len(model["seeds"]),
                     model["parameters"],
@@ -231,12 +254,13 @@ def write_summary(results: dict[str, Any]) -> None:
     output.write_table(
         [
             "corpus",
+            "part",
             "arch",
             "seeds",
             "parameters",
-            "valid_ppl_mean",
-            "valid_ppl_min",
-            "valid_ppl_max",
+            "ppl_mean",
+            "ppl_min",
+            "ppl_max",
             "kneser_ney_ppl",
             "oov_share",
             "overlap_between_seeds",

@@ -37,7 +37,9 @@ def write_line(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """Write one object on one line; a number that JSON cannot hold becomes null."""
-    write_line(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    # Bytes of a file name that are no UTF-8 are half surrogates, which JSON can spell.
+    write_line(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _finite(value: Any) -> Any:

@@ -68,7 +68,8 @@ class ProgressView:
             left = self._left(event, now)
             left = f", {left} left" if left else ""
             stamp = time.strftime("%H:%M:%S")
-            output.note(f"{stamp} {event.what}{share}: {event.detail}{left}")
+            detail = f": {event.detail}" if event.detail else ""
+            output.note(f"{stamp} {event.what}{share}{detail}{left}")
 
     def _left(self, event: events.Progress, now: float) -> str:
         """Time that the work still takes, as far as anybody can tell."""

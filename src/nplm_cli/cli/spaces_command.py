@@ -12,6 +12,7 @@ from nplm_cli.cli.ask import Json, Quiet
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.run_groups import group_names, same_seed
 from nplm_cli.cli.vector_source import open_vectors
+from nplm_cli.cli.word_lookup import known_row
 from nplm_cli.errors import ConfigError
 
 MEASURES = ("overlap", "aligned_cosine", "rsa")
@@ -49,12 +50,16 @@ def compare_vectors_cli(
     Give several runs of each architecture that differ in --seed alone.
     """
     from nplm_cli.vectors.comparison import Space, compare_vectors
+    from nplm_cli.vectors.lookup import Lookup
 
     if len(sources) < 2:
         raise ConfigError("one vector space: expected two or more to compare")
     opened = [open_vectors(path, vectors) for path in sources]
     runs = [run for _, run in opened]
     groups = group_names(sources, runs)
+    for keyed, run in opened:
+        for asked in word or ():
+            known_row(asked, Lookup(keyed), run, None)  # a run knows best why it has no such word
     with ProgressView(quiet=quiet) as view:
         result = compare_vectors(
             [

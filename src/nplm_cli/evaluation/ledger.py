@@ -46,6 +46,31 @@ def perplexity(nats: float, predictions: int) -> float | None:
     return math.exp(mean) if mean < 700 else None
 
 
+def _figures(part: Part, nll_N: np.ndarray, unknown: UnknownTypes) -> dict[str, float | None]:
+    """Perplexity in its readings, and bits per character; None where there is no such figure."""
+    ids_N = np.asarray(part.ids_N)
+    is_oov, is_eos = ids_N == UNK_ID, ids_N == EOS_ID
+    total, oov, predictions = float(nll_N.sum()), int(is_oov.sum()), part.predictions
+    adjusted = None
+    if unknown.types is not None:
+        adjusted = total + oov * math.log(unknown.types)
+    elif not oov:
+        adjusted = total
+    without_eos = total - float(nll_N[is_eos].sum()) if math.isfinite(total) else None
+    characters = part.characters + part.sentences
+    return {
+        "ppl": perplexity(total, predictions),
+        "ppl_without_eos": None if without_eos is None else perplexity(without_eos, part.words),
+        "ppl_excluding_oov": perplexity(float(nll_N[~is_oov].sum()), predictions - oov),
+        "ppl_oov_adjusted": None if adjusted is None else perplexity(adjusted, predictions),
+        "bits_per_char": (
+            None
+            if adjusted is None or not characters or not math.isfinite(adjusted)
+            else adjusted / math.log(2) / characters
+        ),
+    }
+
+
 def ledger(
     part: Part,
     nll_N: np.ndarray,
@@ -66,17 +91,10 @@ def ledger(
     """
     ids_N = np.asarray(part.ids_N)
     nll_N = np.asarray(nll_N, np.float64)
-    is_oov, is_eos = ids_N == UNK_ID, ids_N == EOS_ID
     total = float(nll_N.sum())
-    eos_nats = float(nll_N[is_eos].sum())
-    oov = int(is_oov.sum())
+    oov = int((ids_N == UNK_ID).sum())
     words, sentences, predictions = part.words, part.sentences, part.predictions
-    adjusted = None
-    if unknown.types is not None:
-        adjusted = total + oov * math.log(unknown.types)
-    elif not oov:
-        adjusted = total
-    characters = part.characters + sentences
+    unadjusted = bool(oov) and unknown.types is None
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "context": context,
@@ -90,16 +108,8 @@ def ledger(
         "characters": part.characters,
         "nll_nats_total": total if math.isfinite(total) else None,
         "zero_probability": int(np.isinf(nll_N).sum()),
-        "ppl": perplexity(total, predictions),
-        "ppl_without_eos": perplexity(total - eos_nats, words) if math.isfinite(total) else None,
-        "ppl_excluding_oov": perplexity(float(nll_N[~is_oov].sum()), predictions - oov),
-        "ppl_oov_adjusted": None if adjusted is None else perplexity(adjusted, predictions),
-        "oov_adjusted_reason": unknown.reason if adjusted is None else None,
-        "bits_per_char": (
-            None
-            if adjusted is None or not characters or not math.isfinite(adjusted)
-            else adjusted / math.log(2) / characters
-        ),
+        **_figures(part, nll_N, unknown),
+        "oov_adjusted_reason": unknown.reason if unadjusted else None,
         "baselines": None,
         "ppl_ratio_to_kneser_ney": None,
     }
@@ -109,12 +119,12 @@ def ledger(
         result["baselines"] = {
             "always_unk_accuracy": oov / predictions if predictions else 0.0,
             "unigram": {
-                "ppl": perplexity(unigram, predictions),
+                **_figures(part, baselines.unigram_N, unknown),
                 "nll_nats_total": unigram,
                 "order": 1,
             },
             "kneser_ney": {
-                "ppl": perplexity(kneser_ney, predictions),
+                **_figures(part, baselines.kneser_ney_N, unknown),
                 "nll_nats_total": kneser_ney,
                 "order": baselines.kneser_ney_order,
             },

@@ -92,26 +92,31 @@ class Plan:
         """None if the runs of ``other`` serve this plan; else what differs."""
         for ours, theirs in zip(self.sources, other.sources, strict=False):
             if ours != theirs:
-                return f"the text ({_described(theirs)} instead of {_described(ours)})"
-        there = _trained_by(other.config)
-        for name, value in _trained_by(self.config).items():
-            if there[name] != value:
-                return f"--{name.replace('_', '-')} ({there[name]} instead of {value})"
-        return None
+                return f"the text ({_described(theirs)} there, {_described(ours)} asked for)"
+        here = self.config.model.arch, self.config.training.seed
+        return run_difference(self.config, other.config.replace(arch=here[0], seed=here[1]))
 
 
 def _described(sources: Sources) -> str:
     return ", ".join(path for inputs in sources.by_part().values() for path in inputs)
 
 
-# Which machine trains, and how often it saves, changes no run; arch and seed name the runs.
-_NOT_COMPARED = ("arch", "seed", "device", "checkpoint_every")
+# Which machine trains, and how often it saves, changes no run.
+_NOT_COMPARED = ("device", "checkpoint_every")
 
 
-def _trained_by(config: Config) -> dict[str, Any]:
-    """Settings that the runs depend on."""
-    values = {k: v for section in config.to_json().values() for k, v in section.items()}
-    return {name: value for name, value in values.items() if name not in _NOT_COMPARED}
+def _named(config: Config) -> dict[str, Any]:
+    """All settings by name."""
+    return {k: v for section in config.to_json().values() for k, v in section.items()}
+
+
+def run_difference(wanted: Config, found: Config) -> str | None:
+    """None if a run of settings ``found`` serves for one of ``wanted``; else what differs."""
+    there = _named(found)
+    for name, value in _named(wanted).items():
+        if there[name] != value and name not in _NOT_COMPARED:
+            return f"--{name.replace('_', '-')} ({there[name]} there, {value} asked for)"
+    return None
 
 
 def make_plan(
@@ -135,6 +140,9 @@ def make_plan(
         words=homework.words and _absolute(homework.words),
         dictionary=homework.dictionary and _absolute(homework.dictionary),
     )
+    named = [path for s in kept for inputs in s.by_part().values() for path in inputs]
+    if [*named, homework.words, homework.dictionary].count("-") > 1:
+        raise ConfigError("- given twice: standard input can be read only once")
     plan = Plan(config, homework, kept, preset)
     for arch in homework.architectures:
         plan.run_config(arch, config.training.seed)

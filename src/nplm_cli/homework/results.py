@@ -1,14 +1,14 @@
 """What the trained models say: the object that results.json holds and the report shows."""
 
-import dataclasses
 import datetime
+import hashlib
 import itertools
 import json
 import math
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.corpus.vocabulary import COVERAGE_SIZES, coverage
 from nplm_cli.homework.plan import CORPORA, Plan, PlannedRun
-from nplm_cli.homework.words import Word, choose_words, drawn_ranks
+from nplm_cli.homework.questions import Chosen, Questions
+from nplm_cli.homework.words import Word
 from nplm_cli.query.run import Run
-from nplm_cli.vectors.comparison import Space, compare_vectors
+from nplm_cli.vectors.comparison import MIN_WORDS, Space, compare_vectors
 
 SCHEMA = 1
 # A short sentence occurs twice by chance, above all when rare words are all <unk>.
@@ -37,6 +38,7 @@ RunsOf = dict[str, list[tuple[PlannedRun, Run]]]
 def gather(
     plan: Plan,
     folder: Path,
+    questions: Questions,
     command: Sequence[str],
     *,
     wall_seconds: float | None,
@@ -45,6 +47,7 @@ def gather(
 ) -> dict[str, Any]:
     """Return the results of a homework whose runs are all trained.
 
+    ``questions`` have been put to them (``Questions.put_to``).
     ``wall_seconds`` is the time that all trainings took, None when they were not done in one go.
     """
     runs: dict[str, RunsOf] = {}
@@ -77,8 +80,11 @@ def gather(
             "cores": os.cpu_count(),
             **first.record["environment"],
         },
-        "corpora": [_corpus(key, by_arch, plan, folder, on_event) for key, by_arch in runs.items()],
-        "alignment": _alignment(runs, homework.dictionary, on_event),
+        "corpora": [
+            _corpus(key, by_arch, plan, questions.chosen[key], on_event)
+            for key, by_arch in runs.items()
+        ],
+        "alignment": _alignment(runs, questions.pairs, on_event),
     }
 
 
@@ -94,20 +100,16 @@ def _processor() -> str:
 
 
 def _corpus(
-    key: str, runs: RunsOf, plan: Plan, folder: Path, on_event: events.OnEvent
+    key: str, runs: RunsOf, plan: Plan, chosen: Chosen, on_event: events.OnEvent
 ) -> dict[str, Any]:
     first = next(iter(runs.values()))[0][1]
     sources = first.record["data"]["sources"]["train"]["inputs"]
-    homework = plan.homework
-    if key != "first":  # the student's list is of the first corpus' language
-        homework = dataclasses.replace(homework, words=None)
-    # What the list lacks was told before the training began.
-    words = choose_words(first, homework)
+    words = chosen.words
     neighbors = _neighbors(runs, words, plan.homework.top)
     members = [(planned, run) for of_arch in runs.values() for planned, run in of_arch]
     on_event(events.Progress("comparing vectors", 0, None, f"{len(members)} models"))
     comparison = None
-    if len(members) > 1:
+    if len(members) > 1 and len(first.vocabulary) - 2 >= MIN_WORDS:
         comparison = compare_vectors(
             [Space(p.folder.name, run.keyed_vectors(), p.arch, p.seed) for p, run in members],
             k=plan.homework.top,
@@ -121,7 +123,7 @@ def _corpus(
         "data": _data(first),
         "models": [_model(arch, of_arch) for arch, of_arch in runs.items()],
         "words": [word.__dict__ for word in words],
-        "drawn_ranks": drawn_ranks(first, homework),
+        "drawn_ranks": chosen.drawn_ranks,
         "neighbors": neighbors,
         "comparison": comparison,
         "maps": _maps(runs, words, neighbors),
@@ -131,6 +133,7 @@ def _corpus(
 
 def _data(run: Run) -> dict[str, Any]:
     parts = open_parts(run.folder / DATA_FOLDER)
+    seen = set(_long_sentences(parts["train"])) if len(parts) > 1 else set()
     vocabulary = run.vocabulary
     counts = dict(zip(vocabulary.tokens[2:], vocabulary.counts[2:].tolist(), strict=True))
     listed = run.unknown_counts
@@ -142,27 +145,23 @@ def _data(run: Run) -> dict[str, Any]:
         "types": known_types + (run.unknown_types.types or len(listed)),
         "coverage": [row.__dict__ for row in coverage({**counts, **listed}, COVERAGE_SIZES)],
         "repeated_share": {
-            name: _repeated_share(parts["train"], part)
-            for name, part in parts.items()
-            if name != "train"
+            name: _repeated_share(seen, part) for name, part in parts.items() if name != "train"
         },
     }
 
 
-def _repeated_share(train: Part, part: Part) -> float | None:
-    """Share of the long sentences of a part that stand in the training text, too."""
-    seen = set(_long_sentences(train))
+def _repeated_share(seen: set[bytes], part: Part) -> float | None:
+    """Share of the long sentences of a part that are ``seen``, those of the training text."""
     own = list(_long_sentences(part))
     return sum(sentence in seen for sentence in own) / len(own) if own else None
 
 
-def _long_sentences(part: Part) -> list[bytes]:
+def _long_sentences(part: Part) -> Iterator[bytes]:
+    """A digest of each long sentence: a large text is not to be held in memory."""
     ids_N = np.asarray(part.ids_N)
-    return [
-        ids_N[begin:end].tobytes()
-        for begin, end in itertools.pairwise(part.starts.tolist())
-        if end - begin > REPEATED_WORDS
-    ]
+    for begin, end in itertools.pairwise(part.starts.tolist()):
+        if end - begin > REPEATED_WORDS:
+            yield hashlib.blake2b(ids_N[begin:end].tobytes(), digest_size=16).digest()
 
 
 def _model(arch: str, runs: list[tuple[PlannedRun, Run]]) -> dict[str, Any]:
@@ -195,16 +194,24 @@ def _trained(planned: PlannedRun, run: Run) -> dict[str, Any]:
 
 
 def _curve(path: Path) -> list[dict[str, Any]]:
-    """Evaluations of a training; a line cut short by a crash is left out."""
+    """Evaluations of a training; a line cut short by a crash, or damaged, is left out."""
     records = []
     for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and "step" in record:
+        if isinstance(record, dict) and _can_be_drawn(record):
             records.append(record)
     return records
+
+
+def _can_be_drawn(record: dict[str, Any]) -> bool:
+    """Whether an evaluation has the figures that the report shows."""
+    keys = ["step", "epoch", "train_ppl", "tokens_per_second", "valid_ppl"]
+    if "valid_ppl" in record and record["valid_ppl"] is None:  # trained without such a text
+        keys.remove("valid_ppl")
+    return all(type(record.get(key)) in (int, float) and 0 <= record[key] < 1e308 for key in keys)
 
 
 def _neighbors(runs: RunsOf, words: Sequence[Word], k: int) -> list[dict[str, Any]]:
@@ -270,16 +277,13 @@ def _norms(runs: RunsOf) -> dict[str, Any]:
 
 
 def _alignment(
-    runs: dict[str, RunsOf], dictionary: str | None, on_event: events.OnEvent
+    runs: dict[str, RunsOf], pairs: list[tuple[str, str]] | None, on_event: events.OnEvent
 ) -> dict[str, Any] | None:
     """The second corpus' language seen from the first's, for each architecture's first seed."""
-    if dictionary is None:
+    if pairs is None:
         return None
     from nplm_cli.vectors.alignment import align
-    from nplm_cli.vectors.dictionary import read_dictionary
 
-    source, target = (next(iter(runs[key].values()))[0][1].recipe for key in CORPORA)
-    pairs = [(source.spelled(a), target.spelled(b)) for a, b in read_dictionary(dictionary)]
     return {
         arch: align(
             of_arch[0][1].keyed_vectors(),

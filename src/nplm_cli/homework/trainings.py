@@ -4,6 +4,7 @@ One thread a process: two small models side by side use two cores better than on
 a model's bytes do not depend on how many run beside it.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -21,7 +22,7 @@ from nplm_cli import events
 from nplm_cli.errors import ConfigError, InputError, NplmError, TrainingError
 from nplm_cli.homework.plan import PlannedRun
 
-# Seconds that a worker has to leave a checkpoint when it is told to stop.
+# Seconds that workers have to leave checkpoints when they are told to stop.
 STOP_PATIENCE = 60.0
 
 
@@ -83,12 +84,12 @@ def train_all(
     """Train (or go on with) all runs, which must be prepared; finished ones are left alone.
 
     Raises TrainingError (or what the training raised) when one fails, after the others have left
-    checkpoints, and Stopped when the user interrupts.
+    checkpoints, and Stopped when the user interrupts; a second interruption kills the workers.
     """
     timing = Timing()
     waiting = []
     for run in runs:
-        if (run.folder / "report.json").exists():
+        if _is_finished(run.folder):
             timing.add(run.arch, _trained_seconds(run.folder))
         else:
             waiting.append(run)
@@ -96,12 +97,13 @@ def train_all(
     running: list[Worker] = []
     inbox: queue.Queue[tuple[Worker, dict[str, Any] | None]] = queue.Queue()
     began = time.monotonic()
+    patience = STOP_PATIENCE
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                running.append(_start(waiting.pop(0), device, inbox))
             if interrupted():
                 raise Stopped
+            while waiting and len(running) < workers:
+                running.append(_start(waiting.pop(0), device, inbox))
             try:
                 worker, record = inbox.get(timeout=0.2)
             except queue.Empty:
@@ -109,8 +111,8 @@ def train_all(
             if record is not None:
                 _take_in(worker, record, on_event)
             else:
-                running.remove(worker)
                 _check_ended(worker)
+                running.remove(worker)
                 finished += 1
                 timing.add(worker.run.arch, worker.seconds or time.monotonic() - worker.began)
                 on_event(events.Message(f"{_title(worker)} trained: {worker.detail}"))
@@ -126,8 +128,18 @@ def train_all(
                     seconds_left=left if elapsed > 5 else None,
                 )
             )
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        if interrupted():  # the first one waited to be asked for, this is the second
+            patience = 0.0
+        raise
     finally:
-        _stop_all(running)
+        _stop_all(running, patience)
+
+
+def _is_finished(folder: Path) -> bool:
+    return all((folder / name).exists() for name in ("report.json", "model.safetensors"))
 
 
 def _trained_seconds(folder: Path) -> float:
@@ -146,8 +158,10 @@ def _title(worker: Worker) -> str:
 def _start(run: PlannedRun, device: str, inbox: "queue.Queue[Any]") -> Worker:
     stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
     changes = {"device": device, "checkpoint_every": run.config.training.checkpoint_every}
+    # -P: the user's folder may hold a random.py or numpy.py, which is not to be executed.
+    command = [sys.executable, "-P", "-m", "nplm_cli.homework.worker"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "nplm_cli.homework.worker", str(run.folder), json.dumps(changes)],
+        [*command, str(run.folder), json.dumps(changes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -240,16 +254,21 @@ def _seconds_left(
     return max(free_at, default=0.0)
 
 
-def _stop_all(running: Sequence[Worker]) -> None:
-    for worker in running:
-        worker.stop()
-    for worker in running:
-        try:
-            worker.process.wait(STOP_PATIENCE)
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
+def _stop_all(running: Sequence[Worker], patience: float) -> None:
+    """Let all leave checkpoints; kill who has not after ``patience`` seconds, or at Ctrl-C."""
+    deadline = time.monotonic() + patience
+    try:
+        for worker in running:
+            worker.stop()
+        for worker in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(deadline - time.monotonic(), 0))
+    finally:
+        for worker in running:
+            worker.process.kill()  # nothing happens to one that has ended
+        for worker in running:
             worker.process.wait()
-        worker.stderr.close()
+            worker.stderr.close()
 
 
 def worker_count(asked: int | None, cores: int, runs: int, on_gpu: bool) -> int:

@@ -26,16 +26,19 @@ class Word:
 
 
 def choose_words(
-    run: Run, homework: HomeworkConfig, on_event: events.OnEvent = events.ignore
+    run: Run,
+    homework: HomeworkConfig,
+    listed: Sequence[str] | None = None,
+    on_event: events.OnEvent = events.ignore,
 ) -> list[Word]:
-    """Words of the run's vocabulary to look at.
+    """Words of the run's vocabulary to look at: those ``listed`` by the student, or drawn ones.
 
     The same for every model of the corpus, because all have the vocabulary of ``run``. Unknown
-    words of the student's list are told and left out; raises InputError when none is left.
+    words of the list are told and left out; raises InputError when none is left.
     """
     keyed = _without_vectors(run)
-    if homework.words is not None:
-        words = _known(read_word_list(homework.words), homework.words, run, keyed, on_event)
+    if listed is not None:
+        words = _known(listed, str(homework.words), run, keyed, on_event)
     else:
         words = keyed.sample_words(
             homework.random,
@@ -107,5 +110,5 @@ def _known(
         )
         on_event(events.Message(f"{Path(path).name}: {unknown.describe()}; left out", True))
     if not known:
-        raise InputError(f"{path}: the vocabulary has none of its {len(words):,} words")
+        raise InputError(f"{path}: the vocabulary has no word of this list: expected at least one")
     return known

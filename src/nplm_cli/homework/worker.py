@@ -46,7 +46,9 @@ def main() -> int:
 
     try:
         with exclusive(folder, LOCK_PATIENCE):
-            pass
+            if weights_are_lost(folder):
+                _say(stopped, what="warning", text="its weights are gone: training it anew")
+                (folder / "checkpoint.safetensors").unlink()
         report = pipeline.resume(folder, changes=changes, on_event=tell, interrupted=stopped.is_set)
         _say(stopped, what="done", seconds=report["training"]["seconds"])
         return 0
@@ -62,6 +64,21 @@ def main() -> int:
         where = f"{error.filename}: " if error.filename else ""
         _say(stopped, what="failed", text=f"{where}{error.strerror or error}", code=1)
         return 1
+
+
+def weights_are_lost(folder: Path) -> bool:
+    """Whether a run's best weights are gone and its checkpoint, a later one, has them no more."""
+    from nplm_cli.artifacts import TensorFile
+    from nplm_cli.errors import ArtifactError
+
+    if (folder / "model.safetensors").exists():
+        return False
+    try:
+        checkpoint = TensorFile(folder / "checkpoint.safetensors", verify=False)
+        progress = json.loads(checkpoint.metadata["progress"])
+        return bool(0 < progress["best_step"] < progress["step"])
+    except (ArtifactError, KeyError, TypeError, ValueError):
+        return False  # the training says what is wrong with it
 
 
 def _wait_for_end(stopped: threading.Event) -> None:

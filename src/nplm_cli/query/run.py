@@ -56,6 +56,10 @@ class Run:
         if not isinstance(record, dict):
             raise ArtifactError(f"{path}: expected an object")
         check_format(path, record.get("format_version"))
+        if "homework" in record:
+            runs = [p.parent for p in sorted(self.folder.glob("*/*-*/config.json"))]
+            names = ", ".join(str(run.relative_to(self.folder)) for run in runs)
+            raise ArtifactError(f"{self.folder} is a homework; its runs are {names or 'gone'}")
         if not _is_record(record):
             raise ArtifactError(f"{path}: its data or environment is not what nplm train writes")
         return record

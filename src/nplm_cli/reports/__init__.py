@@ -19,5 +19,5 @@ def require() -> None:
     if missing:
         raise ConfigError(
             f"the report needs {' and '.join(missing)}, not installed: "
-            "pip install 'nplm-cli[report]'"
+            f"pip install {' '.join(missing)}"
         )

@@ -97,7 +97,8 @@ def perplexity_tables(corpus: Corpus, texts: Texts) -> list[Table]:
     for name in ("unigram", "kneser_ney"):
         if baseline := baselines.get(name):
             label = texts(f"model.{name}", order=baseline.get("order", "?"))
-            rows.append([text(label), perplexity(baseline["ppl"]), *none, NOTHING])
+            figures = [perplexity(baseline.get(name)) for name in FIGURES]
+            rows.append([text(label), *figures, NOTHING])
     for model in corpus["models"]:
         runs = [run[part] for run in model["seeds"]]
         ratios = spread((run["ppl_ratio_to_kneser_ney"] or {}).get("ratio") for run in runs)

@@ -59,8 +59,10 @@ def _of_corpus(corpus: Corpus, seeds: int, texts: Texts) -> list[str]:
 
 def _perplexity_differences(corpus: Corpus, seeds: int, texts: Texts) -> list[str]:
     found = []
+    part = held_out_part(corpus)
     for (a, of_a), (b, of_b) in combinations(perplexities(corpus).items(), 2):
         values = {
+            "part": texts(f"part.{part}"),
             "a": model_label(a),
             "b": model_label(b),
             "of_a": rounded(of_a.mean),
@@ -86,7 +88,14 @@ def _baselines(corpus: Corpus, texts: Texts) -> list[str]:
             for model in corpus["models"]
         }
         listed = [f"{model_label(a)} {rounded(s.mean)}" for a, s in known.items() if s]
-        found.append(texts("question.unk", share=percent(accuracy), known=texts.listed(listed)))
+        found.append(
+            texts(
+                "question.unk",
+                part=texts(f"part.{part}"),
+                share=percent(accuracy),
+                known=texts.listed(listed),
+            )
+        )
     if kneser_ney := baselines.get("kneser_ney"):
         listed = [f"{model_label(a)} {rounded(s.mean)}" for a, s in perplexities(corpus).items()]
         found.append(

@@ -20,6 +20,8 @@ from nplm_cli.reports.texts import Texts
 from nplm_cli.vectors.alignment import PAIRS_A_DIMENSION
 
 Results = dict[str, Any]
+# Of a dictionary, evenly spread over it: nobody reads hundreds.
+SHOWN_PAIRS = 40
 NOT_SHOWN = ("corpus", "split", "vocabulary", "training")
 
 
@@ -61,7 +63,13 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
         )
     tables = [labelled("alignment", texts, "alignment", rows)]
     for number, (arch, found) in enumerate(alignment.items()):
-        values = {"model": model_label(arch), "random": fixed(found["random_cosine"], 3)}
+        shown = found["pairs"][:: -(-len(found["pairs"]) // SHOWN_PAIRS) or 1]
+        values = {
+            "model": model_label(arch),
+            "random": fixed(found["random_cosine"], 3),
+            "shown": len(shown),
+            "all": len(found["pairs"]),
+        }
         pairs = [
             [
                 word(pair["source"]),
@@ -71,7 +79,7 @@ def alignment_tables(results: Results, texts: Texts) -> list[Table]:
                 whole(pair["rank"]),
                 word(texts.listed(pair["neighbors"])),
             ]
-            for pair in found["pairs"]
+            for pair in shown
         ]
         name = f"alignment-pairs-{number}"
         tables.append(labelled(name, texts, "bilingual", pairs, values=values, folded=True))

@@ -52,6 +52,8 @@ def explain_unknown(
     has at least five letters, two edits away, in order of ``words``.
     ``segmentation`` is the split into the fewest known words, longer words first, or None.
     """
+    if word in _SPECIALS:
+        return Unknown(word, "a symbol of the vocabulary, no word of the text", [], None)
     known: Collection[str] = words if isinstance(words, Mapping | Set) else set(words)
     return Unknown(
         word,

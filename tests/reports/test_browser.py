@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nplm_cli.reports import write_report
+
 pytestmark = pytest.mark.slow
 
 FLAGS = [
@@ -79,6 +81,11 @@ class Window:
             lambda _: self.run("return document.querySelector(arguments[0]).value", selector) == ""
         )
 
+    def wait_for_message(self):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 10).until(lambda _: self.text("#judge-message"))
+
     def answer(self, *, accept):
         from selenium.webdriver.support import expected_conditions
         from selenium.webdriver.support.ui import WebDriverWait
@@ -93,7 +100,10 @@ class Window:
         for old in folder.glob("*.json"):
             old.unlink()
         self.click("#judge-export")
-        WebDriverWait(self.driver, 20).until(lambda _: list(folder.glob("*.json")))
+        # The browser makes the file before it fills it.
+        WebDriverWait(self.driver, 20).until(
+            lambda _: any(path.read_bytes().endswith(b"\n") for path in folder.glob("*.json"))
+        )
         [path] = folder.glob("*.json")
         return path, json.loads(path.read_text("utf-8"))
 
@@ -238,23 +248,239 @@ def test_second_judge_and_kappa(window, downloads, query):
     page.quiet()
 
 
+def test_a_second_judge_counts_for_the_pairs_they_saw(window, downloads, query):
+    page = window("plain")
+    _, ticked = query
+    tick(page, "first-0", ticked)
+    _, mine = page.export(downloads)
+    [word] = mine["words"]
+    mine["words"] = [word | {"unrelated": word["unrelated"][:2]}]
+    file = downloads / "other.txt"
+    file.write_text(json.dumps(mine), "utf-8")
+    page.give("#judge-second-file", file)
+    assert "4 pairs judged by both, the same judgement in 100.0 %" in page.text("#judge-kappa")
+
+
+@pytest.fixture
+def rewriting(browser, tmp_path, make_results, rewritten):
+    """A report in its folder, and a function that writes another of its homework over it."""
+    results = make_results()
+    write_report(tmp_path / "report", results, "en")
+    page = Window(browser, tmp_path / "report" / "report.html")
+
+    def rewrite(archs, words=slice(None), change=None):
+        other = rewritten(results, archs, words)
+        if change:
+            change(other)
+        write_report(tmp_path / "report", other, "en")
+        browser.refresh()
+
+    return page, rewrite, results["corpora"][0]["neighbors"]
+
+
+def related(exported):
+    return {word["word"]: set(word["related"]) for word in exported["words"]}
+
+
+def test_ticks_stay_with_their_words_in_another_order(rewriting, downloads):
+    page, rewrite, queries = rewriting
+    ticked = {}
+    for number, query in enumerate(queries[:3]):
+        rows = query["lists"]
+        ticked[query["word"]] = {
+            rows["ffn"][1]["word"],
+            rows["rnn"][2]["word"],
+            rows["lstm"][-1]["word"],
+        }
+        tick(page, f"first-{number}", ticked[query["word"]])
+    path, before = page.export(downloads)
+    assert related(before) == ticked
+    kept = path.with_suffix(".txt")
+    path.rename(kept)
+    rewrite(("rnn", "lstm", "ffn"))
+    after = page.export(downloads)[1]
+    assert related(after) == ticked
+    assert after["digest"] == before["digest"]
+    assert after["figures"] == before["figures"]
+    page.click("#judge-clear")
+    page.answer(accept=True)
+    page.give("#judge-file", kept)
+    assert page.text("#judge-message") == "Imported: 3 judged words."
+    assert related(page.export(downloads)[1]) == ticked
+    page.quiet()
+
+
+def test_ticks_stay_when_other_words_are_looked_at(rewriting, downloads):
+    page, rewrite, queries = rewriting
+    archs = ("ffn", "rnn", "lstm")
+    ticked = {}
+    for number in (0, 4):
+        word, first = queries[number]["word"], queries[number]["lists"]["ffn"][0]["word"]
+        ticked[word] = {first}
+        tick(page, f"first-{number}", {first})
+    rewrite(archs, slice(3, 6))
+    assert page.text("#judge-summary") == "1 of 3 words judged"
+    assert related(page.export(downloads)[1]) == {queries[4]["word"]: ticked[queries[4]["word"]]}
+    rewrite(archs)
+    assert related(page.export(downloads)[1]) == ticked
+    page.quiet()
+
+
+def test_a_word_with_neighbours_not_seen_yet_is_to_be_judged_again(rewriting, downloads):
+    page, rewrite, queries = rewriting
+    lists = queries[0]["lists"]
+    seen, new = ({n["word"] for n in lists[arch]} for arch in ("ffn", "rnn"))
+    assert new - seen
+    rewrite(("ffn",))
+    first = lists["ffn"][0]["word"]
+    tick(page, "first-0", {first})
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+    rewrite(("ffn", "rnn"))
+    assert page.text("#judge-summary") == "0 of 10 words judged"
+    assert page.export(downloads)[1]["words"] == []
+    assert page.run(
+        "const boxes = [...document.querySelectorAll('[data-pair]:checked')];"
+        "return [...new Set(boxes.map(b => b.closest('li').querySelector('bdi').textContent))]"
+    ) == [first]
+    page.click("[data-judged='first-0']")
+    [word] = page.export(downloads)[1]["words"]
+    assert set(word["related"]) == {first}
+    assert set(word["unrelated"]) == (seen | new) - {first}
+    rewrite(("ffn",))
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+    tick(page, "first-0", {lists["ffn"][1]["word"]})
+    rewrite(("rnn", "ffn"))
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+
+
+def test_a_tick_is_about_one_word_of_one_corpus(browser, tmp_path, make_results, make_corpus):
+    corpora = [make_corpus("zh", key=key, odd=False) for key in ("first", "second")]
+    write_report(tmp_path, make_results(*corpora), "en")
+    page = Window(browser, tmp_path / "report.html")
+    listed = [
+        {n["word"] for rows in query["lists"].values() for n in rows}
+        for query in corpora[0]["neighbors"]
+    ]
+    [neighbor, *_] = sorted(
+        word for word in listed[0] if any(word in others for others in listed[1:])
+    )
+    tick(page, "first-0", {neighbor})
+    browser.refresh()
+    boxes = page.run(
+        "return [...document.querySelectorAll('[data-pair]:checked')]"
+        ".map(b => b.closest('.query').dataset.query)"
+    )
+    assert set(boxes) == {"first-0"}
+    assert page.text("#judge-summary") == "1 of 12 words judged"
+
+
+def test_another_report_has_ticks_of_its_own(rewriting, downloads):
+    page, rewrite, queries = rewriting
+    archs = ("ffn", "rnn", "lstm")
+
+    def other(results):
+        results["settings"]["model"]["dim"] = 50
+
+    tick(page, "first-0", {queries[0]["lists"]["ffn"][0]["word"]})
+    page.type("#answer-best", "mine")
+    path, _ = page.export(downloads)
+    rewrite(archs, change=other)
+    assert page.text("#judge-summary") == "0 of 10 words judged"
+    assert page.run("return document.querySelector('#answer-best').value") == ""
+    page.give("#judge-file", path)
+    assert "another report" in page.text("#judge-message")
+    assert page.text("#judge-summary") == "0 of 10 words judged"
+    rewrite(archs)
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+
+
+WORD = {"corpus": "first", "word": "书", "related": [], "unrelated": []}
+NAME = '["first","书"]'  # the first query
+SECOND = {"judge": "B", "words": []}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "no json",
+        "[]",
+        "null",
+        "7",
+        "{}",
+        {"judge": {"toString": 1}},
+        {"ticks": None},
+        {"ticks": []},
+        {"ticks": {"x": 1}},
+        {"judged": None},
+        {"judged": {NAME: True}},
+        {"judged": {NAME: [1]}},
+        {"answers": None},
+        {"answers": {"best": {"toString": 1}}},
+        {"second": 5},
+        {"second": {"judge": "B", "words": 5}},
+        {"second": SECOND | {"judge": {"toString": 1}}},
+        {"second": SECOND | {"words": [None]}},
+        {"second": SECOND | {"words": [WORD | {"related": None}]}},
+        {"second": SECOND | {"words": [WORD | {"unrelated": [1]}]}},
+    ],
+)
+def test_what_is_kept_in_another_shape_is_no_judgement(window, query, stored):
+    page = window("plain")
+    found, ticked = query
+    assert found["word"] == WORD["word"]
+    tick(page, "first-0", ticked)
+    [key] = page.run("return Object.keys(localStorage)")
+    kept = json.loads(page.run("return localStorage.getItem(arguments[0])", key))
+    assert set(kept["judged"]) == {NAME}
+    text = stored if isinstance(stored, str) else json.dumps(kept | stored)
+    page.run("localStorage.setItem(arguments[0], arguments[1])", key, text)
+    page.driver.refresh()
+    assert page.text("#judge-summary") == "0 of 10 words judged"
+    assert "Ticks and texts are kept" in page.text("#judge-kept")
+    tick(page, "first-0", ticked)
+    page.driver.refresh()
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+    page.quiet()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("no json", "not an export"),
         ("[]", "not an export"),
-        ('{"kind": "nplm-judgements", "words": [null]}', "not an export"),
-        ('{"kind": "nplm-judgements", "words": [], "digest": "other"}', "another report"),
+        ("null", "not an export"),
+        ({"kind": "other"}, "not an export"),
+        ({"words": None}, "not an export"),
+        ({"words": [None]}, "not an export"),
+        ({"words": [{k: WORD[k] for k in ("corpus", "word", "related")}]}, "not an export"),
+        ({"words": [WORD | {"related": [{"toString": 1}]}]}, "not an export"),
+        ({"words": [WORD | {"unrelated": "x"}]}, "not an export"),
+        ({"words": [WORD | {"corpus": None}]}, "not an export"),
+        ({"judge": {"toString": 1}}, "not an export"),
+        ({"judge": None}, "not an export"),
+        ({"conclusions": None}, "not an export"),
+        ({"conclusions": {"best": {"toString": 1}}}, "not an export"),
+        ({"digest": "other"}, "another report"),
+        ({"digest": {"toString": 1}}, "another report"),
     ],
 )
-def test_foreign_files_are_refused(window, tmp_path, content, message):
+@pytest.mark.parametrize("field", ["#judge-file", "#judge-second-file"])
+def test_foreign_files_are_refused(window, downloads, content, message, field):
     page = window("plain")
     page.click("[data-judged='first-0']")
-    file = tmp_path / "x.json"
+    page.type("#answer-best", "mine")
+    if not isinstance(content, str):
+        content = json.dumps(page.export(downloads)[1] | content)
+    file = downloads / "other.txt"
     file.write_text(content, "utf-8")
-    page.give("#judge-file", file)
+    page.give(field, file)
+    page.wait_for_message()
     assert message in page.text("#judge-message")
     assert page.text("#judge-summary") == "1 of 10 words judged"
+    assert page.text("#judge-kappa") == ""
+    page.driver.refresh()
+    assert page.text("#judge-summary") == "1 of 10 words judged"
+    assert page.run("return document.querySelector('#answer-best').value") == "mine"
     page.quiet()
 
 

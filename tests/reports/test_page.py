@@ -9,6 +9,7 @@ from importlib.resources import files
 
 import pytest
 
+from nplm_cli.reports.render import view
 from nplm_cli.reports.svg import COLOURS
 from nplm_cli.reports.words import shown
 
@@ -212,12 +213,72 @@ def test_same_pair_in_several_lists_is_one_tick(page, make_results):
     assert len(set(boxes)) == len(set(words)) < len(words)
 
 
-def test_digest_names_what_is_judged(page, reports, tmp_path, make_results):
-    def digest(found):
-        return json.loads(found.all("script", id="payload")[0][1])["digest"]
+def digest(results):
+    return view(results, "en")["payload"]["digest"]
 
-    assert digest(page("plain", "zh")) == digest(page("plain", "en"))
-    assert digest(page("plain", "zh")) != digest(page("one_seed", "zh"))
+
+def test_digest_stays_when_the_report_is_written_again(page, make_results, make_corpus, rewritten):
+    results = make_results()
+    in_zh, in_en = (
+        json.loads(page("plain", lang).all("script", id="payload")[0][1])["digest"]
+        for lang in ("zh", "en")
+    )
+    assert in_zh == in_en == digest(results)
+    assert digest(rewritten(results, ("rnn", "ffn", "lstm"))) == in_en
+    assert digest(rewritten(results, ("lstm", "rnn"), slice(2, 3))) == in_en
+    assert digest(make_results(seeds=5)) == in_en
+    second = make_corpus("en", key="second", odd=False)
+    assert digest(make_results(make_corpus("zh"), second)) == in_en
+    other_machine = make_results()
+    other_machine["settings"]["training"]["device"] = "cuda"
+    assert digest(other_machine) == in_en
+
+
+def other_text(results):
+    results["corpora"][0]["data"]["sources"]["train"]["sha256"] = "0" * 64
+
+
+def other_test_text(results):
+    results["corpora"][0]["data"]["sources"]["test"]["sha256"] = "0" * 64
+
+
+def other_name(results):
+    results["corpora"][0]["name"] = "other.txt"
+
+
+def other_vocabulary(results):
+    results["settings"]["vocabulary"]["max_size"] = 2000
+
+
+def other_size(results):
+    results["settings"]["model"]["dim"] = 50
+
+
+def other_training(results):
+    results["settings"]["training"]["epochs"] = 9
+
+
+def other_first_seed(results):
+    results["settings"]["training"]["seed"] = 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_text,
+        other_test_text,
+        other_name,
+        other_vocabulary,
+        other_size,
+        other_training,
+        other_first_seed,
+    ],
+)
+def test_digest_is_another_for_another_report(make_results, change):
+    results = make_results()
+    before = digest(results)
+    change(results)
+    assert digest(results) != before
 
 
 def cells(found, table):

@@ -9,10 +9,10 @@ import pytest
 from nplm_cli import reports as reports_package
 from nplm_cli.errors import ConfigError
 from nplm_cli.reports import write_report
-from nplm_cli.reports.corpus_tables import comparison_tables, data_tables
+from nplm_cli.reports.corpus_tables import comparison_tables, data_tables, perplexity_tables
 from nplm_cli.reports.method import method
 from nplm_cli.reports.questions import questions
-from nplm_cli.reports.study_tables import alignment_warning
+from nplm_cli.reports.study_tables import alignment_tables, alignment_warning
 from nplm_cli.reports.summary import (
     dots,
     held_out_part,
@@ -50,7 +50,7 @@ def test_what_is_missing_is_named(monkeypatch):
         reports_package, "find_spec", lambda name: None if name == "sklearn" else object()
     )
     with pytest.raises(
-        ConfigError, match=r"needs scikit-learn, not installed: pip install 'nplm-cli\[report\]'"
+        ConfigError, match=r"needs scikit-learn, not installed: pip install scikit-learn$"
     ):
         reports_package.require()
 
@@ -162,7 +162,7 @@ def test_questions_state_figures_and_end_in_a_question(make_results):
     [(name, asked)] = questions(results, Texts("en"))
     assert name == "words_$1_.zh.txt"
     assert asked[0] == (
-        "FNN has perplexity 31.00, RNN 29.50: a difference of 1.50. Over 3 seeds FNN ranges over 2.00, RNN over 1.00. "
+        "On the test part FNN has perplexity 31.00, RNN 29.50: a difference of 1.50. Over 3 seeds FNN ranges over 2.00, RNN over 1.00. "
         "Is the difference larger than what another seed brings about?"
     )
     assert all(question.endswith("?") for question in asked)
@@ -251,3 +251,27 @@ def test_where_the_words_come_from_is_told_of_each_corpus(make_corpus, make_resu
     assert "words_$1_.zh.txt (Chinese) that are looked at are those of the list mine.txt" in told
     assert "words_$1_.en.txt (English) that are looked at were drawn by seed 1 from its" in told
     assert f"ranks 101 to {results['corpora'][1]['drawn_ranks'][1]}:" in told
+
+
+def test_a_long_dictionary_is_shown_in_part(make_corpus, make_results):
+    results = make_results(make_corpus("zh", queries=1), make_corpus("en", key="second", queries=1))
+    found = results["alignment"]["ffn"]
+    found["pairs"] = [found["pairs"][0] | {"source": f"w{i}"} for i in range(90)]
+    table = alignment_tables(results, Texts("en"))[1]
+    assert [row[0].text for row in table.rows] == [f"w{i}" for i in range(0, 90, 3)]
+    assert "30 of 90, the others are in results.json" in table.caption
+    found["pairs"] = []
+    assert alignment_tables(results, Texts("zh"))[1].rows == []
+
+
+def test_baselines_have_all_figures_that_their_ledger_has(make_results):
+    corpus = make_results(queries=1)["corpora"][0]
+    for run in [run for model in corpus["models"] for run in model["seeds"]]:
+        kneser_ney = run["test"]["baselines"]["kneser_ney"]
+        kneser_ney |= {"ppl": 33.1, "ppl_excluding_oov": 88.8, "bits_per_char": 6.25}
+    [row] = [
+        [cell.text for cell in row]
+        for row in perplexity_tables(corpus, Texts("en"))[0].rows
+        if row[0].text.startswith("Kneser")
+    ]
+    assert row[1:] == ["33.10", "–", "88.80", "–", "6.25", "–"]

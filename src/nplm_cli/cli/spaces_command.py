@@ -15,7 +15,6 @@ from nplm_cli.cli.vector_source import open_vectors
 from nplm_cli.cli.word_lookup import known_row
 from nplm_cli.errors import ConfigError
 
-MEASURES = ("overlap", "aligned_cosine", "rsa")
 SHOWN_WORDS = 5
 
 
@@ -112,6 +111,8 @@ def compare_vectors_cli(
 
 def _agreements(result: dict[str, Any]) -> Iterator[list[Any]]:
     """A row a pair of groups and measure; then a row a group and measure, against itself."""
+    from nplm_cli.vectors.noise_floor import MEASURES
+
     for pair in result["group_pairs"]:
         for measure in MEASURES:
             figure = pair[measure]

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from nplm_cli.reports.summary import (
-    MEASURES,
     first_ledger,
     held_out_part,
     model_label,
@@ -27,6 +26,7 @@ from nplm_cli.reports.tables import (
     word,
 )
 from nplm_cli.reports.texts import Texts
+from nplm_cli.vectors.noise_floor import MEASURES
 
 Corpus = dict[str, Any]
 PARTS = ("train", "valid", "test")

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nplm_cli.reports.summary import MEASURES, held_out_part, model_label
+from nplm_cli.reports.summary import held_out_part, model_label
 from nplm_cli.reports.svg import COLOURS, MARKERS, Drawing, draw, model_colour
 from nplm_cli.reports.texts import Texts
+from nplm_cli.vectors.noise_floor import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,6 +7,7 @@ import shlex
 from importlib.resources import files
 from typing import Any
 
+from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.plain import plain
 from nplm_cli.reports.corpus_tables import (
     comparison_tables,
@@ -31,6 +32,10 @@ from nplm_cli.reports.texts import Language, Texts
 from nplm_cli.reports.words import markdown, shown
 
 HTML_LANGUAGES = {"zh": "zh-CN", "char": "zh-CN", "en": "en"}
+# The first model's architecture and what it fills in by itself; what changes no model.
+_NOT_SHARED = {"arch", "device", "checkpoint_every"}.union(
+    *(architecture.defaults for architecture in ARCHITECTURES.values())
+)
 
 
 def view(results: dict[str, Any], lang: Language) -> dict[str, Any]:
@@ -105,15 +110,31 @@ def _quoted(word: str) -> str:
     return "$'" + plain(word).replace("'", r"\'") + "'"
 
 
+def _digest(results: dict[str, Any]) -> str:
+    """Name of a report: its first text, and the settings that all of its models share.
+
+    It stays when the report is written again with other words, architectures, seeds or a second
+    corpus: a judgement is about a pair of words, and holds wherever the pair still stands.
+    """
+    first, settings = results["corpora"][0], results["settings"]
+    sums = {part: source["sha256"] for part, source in first["data"]["sources"].items()}
+    shared = {
+        f"{stage}.{name}": value
+        for stage, values in settings.items()
+        for name, value in values.items()
+        if name not in _NOT_SHARED
+    }
+    canonical = json.dumps([first["name"], sums, shared], sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
 def _payload(
     results: dict[str, Any], corpora: list[dict[str, Any]], texts: Texts
 ) -> dict[str, Any]:
-    """What the page's script knows. The digest names what is judged: the lists of neighbours."""
-    judged = [[corpus["name"], corpus["neighbors"]] for corpus in results["corpora"]]
-    canonical = json.dumps([results["schema"], judged], sort_keys=True)
+    """What the page's script knows. The script keeps ticks by the words, not by the pairs' ids."""
     return {
         "schema": 1,
-        "digest": hashlib.sha256(canonical.encode()).hexdigest()[:16],
+        "digest": _digest(results),
         "nplm": results["nplm"],
         "k": results["plan"]["k"],
         "models": results["plan"]["archs"],

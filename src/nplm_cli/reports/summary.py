@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from nplm_cli.reports.texts import Texts
 
-MEASURES = ("overlap", "aligned_cosine", "rsa")
 LABELS = {
     "ffn": "FNN",
     "rnn": "RNN",
@@ -98,7 +97,8 @@ def unstable_share(corpus: dict[str, Any], arch: str, seeds: int) -> float | Non
 def query_blocks(corpus: dict[str, Any], archs: list[str], seeds: int) -> list[dict[str, Any]]:
     """The queries with their lists, each neighbour with the id of its pair (query, neighbour).
 
-    The same neighbour in several lists is one pair: a judgement is about the pair.
+    The same neighbour in several lists is one pair: a judgement is about the pair. The ids are
+    numbers in the order of this page; only words name a pair in another one.
     """
     blocks = []
     for number, query in enumerate(corpus["neighbors"]):

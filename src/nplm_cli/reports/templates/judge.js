@@ -8,16 +8,49 @@
   const all = (selector) => [...document.querySelectorAll(selector)];
   const text = (name, values = {}) =>
     data.texts["judge." + name].replace(/\{(\w+)\}/g, (_, field) => values[field]);
+  // Ids number words and pairs on this page alone. What is kept goes by names: the report may be
+  // written again with its words, models and neighbours in another order.
   const wordName = (word) => JSON.stringify([word.corpus, word.word]);
+  const pairName = (word, neighbor) => JSON.stringify([word.corpus, word.word, neighbor]);
+  const wordOf = new Map(data.words.map((word) => [word.id, word]));
+  const pairOf = new Map(data.words.flatMap((word) =>
+    Object.entries(word.pairs).map(([id, neighbor]) => [id, pairName(word, neighbor)])));
+  const neighborsOf = (word) => Object.values(word.pairs);
+
+  // judged: for each word the neighbours that were judged; ticks: the pairs found related.
   const empty = () => ({ judge: "", judged: {}, ticks: {}, answers: {}, second: null });
   let state = empty();
 
-  function load() {
+  const isText = (value) => typeof value === "string";
+  const isTexts = (value) => Array.isArray(value) && value.every(isText);
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+  const holds = (value, is) => isObject(value) && Object.values(value).every(is);
+  const isWords = (words) => Array.isArray(words) && words.every((word) => isObject(word)
+    && isText(word.corpus) && isText(word.word) && isTexts(word.related) && isTexts(word.unrelated));
+  const isState = (found) => isText(found.judge) && holds(found.judged, isTexts)
+    && holds(found.ticks, (tick) => tick === true) && holds(found.answers, isText)
+    && (found.second === null
+      || (isObject(found.second) && isText(found.second.judge) && isWords(found.second.words)));
+  const isExport = (found) => isObject(found) && found.kind === kind && isText(found.judge)
+    && isWords(found.words) && holds(found.conclusions, isText);
+
+  function parsed(json) {
     try {
-      state = Object.assign(empty(), JSON.parse(localStorage.getItem(key) || "{}"));
+      return JSON.parse(json);
+    } catch {
+      return null;
+    }
+  }
+
+  function load() {
+    let stored = null;
+    try {
+      stored = localStorage.getItem(key);
     } catch {
       byId("judge-kept").textContent = text("no_storage");
     }
+    const found = parsed(stored);
+    if (isObject(found) && isState(found)) state = found;
   }
 
   function save() {
@@ -28,11 +61,25 @@
     }
   }
 
+  const isTicked = (id) => state.ticks[pairOf.get(id)] === true;
+
+  // A neighbour that nobody has seen yet is not judged, and then the word is not.
+  function isJudged(word) {
+    const seen = state.judged[wordName(word)];
+    return Boolean(seen) && neighborsOf(word).every((neighbor) => seen.includes(neighbor));
+  }
+
+  function setJudged(word, judged) {
+    const name = wordName(word);
+    if (judged) state.judged[name] = [...new Set([...(state.judged[name] || []), ...neighborsOf(word)])];
+    else delete state.judged[name];
+  }
+
   // The page as the state has it.
   function show() {
-    for (const box of all("[data-pair]")) box.checked = Boolean(state.ticks[box.dataset.pair]);
+    for (const box of all("[data-pair]")) box.checked = isTicked(box.dataset.pair);
     for (const box of all("[data-judged]")) {
-      box.checked = Boolean(state.judged[box.dataset.judged]);
+      box.checked = isJudged(wordOf.get(box.dataset.judged));
       box.closest(".query").classList.toggle("done", box.checked);
     }
     for (const area of all("[data-answer]")) {
@@ -47,13 +94,13 @@
   const figure = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
 
   function showFigures() {
-    const judged = data.words.filter((word) => state.judged[word.id]);
+    const judged = data.words.filter(isJudged);
     byId("judge-summary").textContent = text("summary", {
       judged: judged.length, all: data.words.length,
     });
     for (const model of data.models) {
       const lists = judged
-        .map((word) => (word.lists[model] || []).map(([pair, score]) => [Boolean(state.ticks[pair]), score]))
+        .map((word) => (word.lists[model] || []).map(([pair, score]) => [isTicked(pair), score]))
         .filter((list) => list.length);
       const flat = lists.flat();
       const shares = lists.map((list) => list.filter(([ticked]) => ticked).length / list.length);
@@ -90,14 +137,13 @@
       target.textContent = "";
       return;
     }
-    const theirs = new Map(state.second.words.map((word) => [wordName(word), new Set(word.related)]));
-    const both = judged.filter((word) => theirs.has(wordName(word)));
-    const judgements = both.flatMap((word) => {
-      const related = theirs.get(wordName(word));
-      return Object.entries(word.pairs).map(([pair, neighbor]) => [
-        Boolean(state.ticks[pair]), related.has(neighbor),
-      ]);
-    });
+    const theirs = new Map(state.second.words.flatMap((word) => [
+      ...word.unrelated.map((neighbor) => [pairName(word, neighbor), false]),
+      ...word.related.map((neighbor) => [pairName(word, neighbor), true]),
+    ]));
+    const judgements = judged.flatMap((word) => Object.keys(word.pairs))
+      .filter((id) => theirs.has(pairOf.get(id)))
+      .map((id) => [isTicked(id), theirs.get(pairOf.get(id))]);
     const name = state.second.judge || text("unnamed");
     const title = text("second_title", { name }) + ": ";
     if (!judgements.length) {
@@ -119,12 +165,12 @@
     return {
       schema: 1, kind, digest: data.digest, nplm: data.nplm, title: document.title,
       judge: state.judge, exported: new Date().toISOString(), k: data.k,
-      words: data.words.filter((word) => state.judged[word.id]).map((word) => {
+      words: data.words.filter(isJudged).map((word) => {
         const neighbors = Object.entries(word.pairs);
         return {
           corpus: word.corpus, word: word.word,
-          related: neighbors.filter(([pair]) => state.ticks[pair]).map(([, n]) => n),
-          unrelated: neighbors.filter(([pair]) => !state.ticks[pair]).map(([, n]) => n),
+          related: neighbors.filter(([pair]) => isTicked(pair)).map(([, n]) => n),
+          unrelated: neighbors.filter(([pair]) => !isTicked(pair)).map(([, n]) => n),
         };
       }),
       figures: Object.fromEntries(data.models.map((model) => [model, Object.fromEntries(
@@ -147,37 +193,22 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
-  const isWords = (words) => Array.isArray(words)
-    && words.every((word) => word && typeof word.word === "string" && Array.isArray(word.related));
-
   async function read(file) {
-    let found = null;
-    try {
-      found = JSON.parse(await file.text());
-    } catch { /* told below */ }
+    const found = parsed(await file.text().catch(() => null));
     let message = "";
-    if (!found || found.kind !== kind || !isWords(found.words)) message = text("wrong_file");
+    if (!isExport(found)) message = text("wrong_file");
     else if (found.digest !== data.digest) message = text("other_report");
     byId("judge-message").textContent = message;
     return message ? null : found;
   }
 
   function adopt(found) {
-    const words = new Map(found.words.map((word) => [wordName(word), new Set(word.related)]));
-    state = Object.assign(empty(), { second: state.second, judge: String(found.judge || "") });
-    for (const word of data.words) {
-      const related = words.get(wordName(word));
-      if (!related) continue;
-      state.judged[word.id] = true;
-      for (const [pair, neighbor] of Object.entries(word.pairs)) {
-        if (related.has(neighbor)) state.ticks[pair] = true;
-      }
+    state = { ...empty(), second: state.second, judge: found.judge, answers: found.conclusions };
+    for (const word of found.words) {
+      state.judged[wordName(word)] = [...word.related, ...word.unrelated];
+      for (const neighbor of word.related) state.ticks[pairName(word, neighbor)] = true;
     }
-    for (const area of all("[data-answer]")) {
-      const answer = (found.conclusions || {})[area.dataset.answer];
-      if (typeof answer === "string" && answer) state.answers[area.dataset.answer] = answer;
-    }
-    byId("judge-message").textContent = text("imported", { n: Object.keys(state.judged).length });
+    byId("judge-message").textContent = text("imported", { n: data.words.filter(isJudged).length });
   }
 
   function changed() {
@@ -200,13 +231,13 @@
 
   document.addEventListener("change", ({ target }) => {
     if (target.dataset.pair) {
+      const name = pairOf.get(target.dataset.pair);
       if (target.checked) {
-        state.ticks[target.dataset.pair] = true;
-        state.judged[target.closest(".query").dataset.query] = true;
-      } else delete state.ticks[target.dataset.pair];
+        state.ticks[name] = true;
+        setJudged(wordOf.get(target.closest(".query").dataset.query), true);
+      } else delete state.ticks[name];
     } else if (target.dataset.judged) {
-      if (target.checked) state.judged[target.dataset.judged] = true;
-      else delete state.judged[target.dataset.judged];
+      setJudged(wordOf.get(target.dataset.judged), target.checked);
     } else return;
     changed();
   });
@@ -225,7 +256,7 @@
     changed();
   });
   onFile("judge-second", "judge-second-file", (found) => {
-    state.second = { judge: String(found.judge || ""), words: found.words };
+    state.second = { judge: found.judge, words: found.words };
     changed();
   });
   byId("judge-clear").addEventListener("click", () => {

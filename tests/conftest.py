@@ -1,6 +1,7 @@
 """What the tests of several stages share: small parts made of ids, one thread for torch."""
 
 import itertools
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,12 @@ import pytest
 
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
+
+
+def pytest_configure() -> None:
+    """Tests send Ctrl-C, which programs ignore that a shell started in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

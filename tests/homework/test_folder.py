@@ -3,6 +3,7 @@
 Nothing is trained here: preparing is what decides.
 """
 
+import errno
 import json
 import shutil
 
@@ -11,7 +12,8 @@ import pytest
 from nplm_cli.artifacts import read_json, write_json
 from nplm_cli.config import Config, HomeworkConfig
 from nplm_cli.corpus.preparation import Sources
-from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.homework import folder as folder_module
 from nplm_cli.homework.folder import open_folder
 from nplm_cli.homework.plan import make_plan
 from nplm_cli.homework.questions import Questions
@@ -168,8 +170,21 @@ def test_a_run_of_other_settings_or_text_is_named(corpus, tmp_path):
     write_json(path, record)
     with pytest.raises(ConfigError, match=r"rnn-1 .*its text \(runs/ffn-1 has another one\)"):
         opened(plan(corpus), folder)
+    path.write_text("{", "utf-8")
+    with pytest.raises(ArtifactError, match="rnn-1"):
+        opened(plan(corpus), folder)
     opened(plan(corpus), folder, force=True)
     opened(plan(corpus), folder)
+
+
+def test_what_keeps_a_text_from_being_read_is_said_of_the_text(corpus, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    monkeypatch.setattr(folder_module, "prepare_run", full)
+    with pytest.raises(OSError, match="No space left"):  # a failure of the machine: exit 1
+        opened(plan(corpus), tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"train.txt"}
 
 
 def test_runs_that_the_plan_leaves_out_are_named(corpus, tmp_path):

@@ -1,5 +1,6 @@
 """Comparing spaces: what is the same gives 1, what is not chance, and the noise floor between."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -13,7 +14,14 @@ from nplm_cli.errors import ArtifactError, ConfigError, InputError, UnknownWordE
 from nplm_cli.vectors import comparison, retrieval
 from nplm_cli.vectors.comparison import FOLDS, RSA_WORDS, Space, compare_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
-from nplm_cli.vectors.noise_floor import bootstrap_interval, expected
+from nplm_cli.vectors.noise_floor import (
+    MAX_GROUPINGS,
+    Agreement,
+    NoiseFloor,
+    _groupings,
+    bootstrap_interval,
+    expected,
+)
 from nplm_cli.vectors.procrustes import random_folds, rotation, unit_rows
 
 MEASURES = ("overlap", "aligned_cosine", "rsa")
@@ -411,3 +419,20 @@ def test_pairs_of_one_seed_do_not_count_between_groups():
         assert result["group_pairs"][0]["overlap"]["between"] == pytest.approx(
             sum(every) / len(every), abs=1e-12
         )
+
+
+def test_many_seeds_are_grouped_anew_in_a_few_ways_only():
+    random = np.random.default_rng(1)
+    groups = ["a"] * 12 + ["b"] * 12  # 2.7 million ways
+    agreements = [
+        Agreement(i, j, {}, {"overlap": random.uniform(size=5)}, {})
+        for i, j in itertools.combinations(range(24), 2)
+    ]
+    floor = NoiseFloor(groups, [None] * 24, agreements)
+    [differing] = floor.most_different(list("vwxyz"))
+    assert 0 < differing["by_chance"] < 0.5
+    drawn = list(_groupings(range(24), 12))
+    assert len(drawn) == MAX_GROUPINGS
+    assert all(len(one) == 12 and 0 in one for one in drawn)
+    assert len({frozenset(one) for one in drawn}) == MAX_GROUPINGS
+    assert len(list(_groupings(range(6), 3))) == 20

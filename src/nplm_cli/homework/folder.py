@@ -58,7 +58,7 @@ def open_folder(
         raise ConfigError(f"{error}; name another directory with --out") from error
     try:
         _check_goes_on(plan, there, folder, runs, on_event)
-    except (ConfigError, InputError):
+    except (ConfigError, InputError, ArtifactError):
         if not force:
             raise
         _make(plan, folder, argv, check, on_event)
@@ -92,7 +92,7 @@ def _check_goes_on(
     runs: Sequence[PlannedRun],
     on_event: events.OnEvent,
 ) -> None:
-    """Raise ConfigError or InputError unless the runs that are there serve this plan."""
+    """Raise unless the runs that are there serve this plan: it, the texts or a file differ."""
     difference = plan.trains_like(there)
     if difference is not None:
         raise ConfigError(
@@ -137,11 +137,11 @@ def _make(
         for inputs in sources.by_part().values():
             list_files(inputs)  # what is missing shows before the first text is read
     try:
-        staging.mkdir(parents=True)
+        _make_folder(staging, folder)
         _prepare(plan, runs, on_event)
         check(runs)
         write_json(staging / PLAN_FILE, plan.to_json(argv))
-        folder.mkdir(exist_ok=True)
+        _make_folder(folder, folder)
         _remove_homework(folder)
         # With its plan in place, runs that a kill keeps from moving are made anew.
         os.replace(staging / PLAN_FILE, folder / PLAN_FILE)
@@ -149,11 +149,15 @@ def _make(
             place = folder / run.folder.relative_to(staging)
             place.parent.mkdir(exist_ok=True)
             os.replace(run.folder, place)
-    except OSError as error:
-        where = error.filename or folder
-        raise InputError(f"cannot write {where}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _make_folder(path: Path, folder: Path) -> None:
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
 
 
 def _remove_homework(folder: Path) -> None:

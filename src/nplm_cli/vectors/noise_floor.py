@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
 
 MEASURES = ("overlap", "aligned_cosine", "rsa")
 MOST_DIFFERENT = 10
+# Their number grows like 4 to the power of the seeds.
+MAX_GROUPINGS = 200
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,8 @@ class NoiseFloor:
         """For two groups that have a floor, the words whose neighbours differ most below it.
 
         Among many words some differ much by chance. ``by_chance`` is the largest difference of
-        any word when the same spaces are dealt out to two groups in any other way; None where
-        there is no other way.
+        any word when the same spaces are dealt out to two groups in other ways, all of them or
+        MAX_GROUPINGS drawn ones; None where there is no other way.
         """
         found = []
         for a, b in combinations(self.groups, 2):
@@ -156,14 +159,13 @@ class NoiseFloor:
     def _dealt_anew(self, a: str, b: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Overlap by word, floor and between, for the other ways to make the two groups."""
         members = [i for i, group in enumerate(self._group_of) if group in (a, b)]
-        size = self.sizes[a]
+        pairs = [self._all[frozenset(pair)] for pair in combinations(members, 2)]
         own = {i for i in members if self._group_of[i] == a}
-        for chosen in combinations(members, size):
-            one, other = set(chosen), set(members) - set(chosen)
-            mirrored = self.sizes[b] == size and members[0] not in one
+        for one in _groupings(members, self.sizes[a]):
+            other = set(members) - one
+            mirrored = len(one) == len(other) and members[0] in other
             if one == own or other == own or mirrored:
                 continue
-            pairs = [self._all[frozenset(pair)] for pair in combinations(members, 2)]
             within_one = [p for p in pairs if {p.a, p.b} <= one]
             within_other = [p for p in pairs if {p.a, p.b} <= other]
             between = [p for p in pairs if len({p.a, p.b} & one) == 1]
@@ -196,6 +198,19 @@ class NoiseFloor:
         if not within_a or not within_b:
             return None, between_N
         return _floor_by_word(within_a, within_b), between_N
+
+
+def _groupings(members: Sequence[int], size: int) -> Iterator[set[int]]:
+    """Choices of ``size`` members: all, or MAX_GROUPINGS drawn ones where there are more."""
+    if comb(len(members), size) <= 2 * MAX_GROUPINGS:
+        yield from map(set, combinations(members, size))
+        return
+    random = np.random.default_rng(0)
+    for _ in range(MAX_GROUPINGS):
+        chosen = set(random.permutation(members)[:size].tolist())
+        # Of two groups of one size, the one with the first member stands for both.
+        swap = 2 * size == len(members) and members[0] not in chosen
+        yield set(members) - chosen if swap else chosen
 
 
 def expected(measure: str, within_a: Any, within_b: Any) -> Any:

@@ -24,6 +24,7 @@ from nplm_cli.query.scorer import FORWARD, NeuralScorer
 from nplm_cli.training.checkpoints import load_weights, save_weights
 from nplm_cli.training.losses import OutputLoss
 from nplm_cli.training.optimizers import build_optimizer
+from nplm_cli.training.weights import FlatWeights
 
 V = 13
 SETTINGS = {
@@ -256,13 +257,15 @@ def test_overfits_one_batch(config, make_part):
     changed = {**config.to_json(), "dim": 16, "hidden": 24}
     model = build(ModelConfig(**changed), V)
     model.init_weights(torch.Generator().manual_seed(1))
-    optimizer = build_optimizer(model, TrainingConfig(optimizer="adam", lr=0.02))
+    weights = FlatWeights(model)
+    optimizer = build_optimizer(weights, TrainingConfig(optimizer="adam", lr=0.02))
     loss, counted = OutputLoss(), targets >= 0
     for _ in range(250):
-        optimizer.zero_grad()
+        weights.clear_gradients()
         hidden = hidden_of(model, ids)
         nats = loss(hidden[counted], model.output_weight, model.output.bias, targets[counted])
         (nats / counted.sum()).backward()
+        weights.collect_gradients()
         optimizer.step()
     if config.tie and not config.layers and config.combine != "concat":
         # A sum of the very vectors that are predicted: every word of the context attracts itself.
@@ -449,13 +452,15 @@ def test_zero_init_keeps_hidden_units_equal(config, make_part):
     zero = ModelConfig(**{**config.to_json(), "init": "zero"})
     model = build(zero, V)
     model.init_weights(torch.Generator())
-    optimizer = build_optimizer(model, TrainingConfig(optimizer="adam", lr=0.1))
+    weights = FlatWeights(model)
+    optimizer = build_optimizer(weights, TrainingConfig(optimizer="adam", lr=0.1))
     ids, targets = ids_of(2, 5), ids_of(2, 5, seed=1)
     loss = OutputLoss()
     for _ in range(5):
-        optimizer.zero_grad()
+        weights.clear_gradients()
         hidden = hidden_of(model, ids).flatten(0, 1)
         loss(hidden, model.output_weight, model.output.bias, targets.flatten()).backward()
+        weights.collect_gradients()
         optimizer.step()
     hidden = hidden_of(model, ids)
     torch.testing.assert_close(hidden, hidden[..., :1].expand_as(hidden), atol=1e-6, rtol=0)

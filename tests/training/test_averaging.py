@@ -11,6 +11,7 @@ from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import build
 from nplm_cli.training.averaging import WeightAverage
 from nplm_cli.training.checkpoints import load_checkpoint
+from nplm_cli.training.weights import FlatWeights
 
 
 @pytest.fixture
@@ -29,46 +30,46 @@ def steps(model, average, values, done=lambda n: 1.0):
 
 
 def test_ema_by_its_formula(model):
-    average = WeightAverage(model, TrainingConfig(average="ema", average_decay=0.9))
+    average = WeightAverage(FlatWeights(model), TrainingConfig(average="ema", average_decay=0.9))
     values = [float(v) for v in range(1, 151)]
     steps(model, average, values)
     mean = values[0]
     for n, value in enumerate(values[1:], 2):
         decay = min(0.9, n / (9 + n))
         mean = decay * mean + (1 - decay) * value
-    for found in average.means.values():
+    for found in average.means().values():
         torch.testing.assert_close(found, torch.full_like(found, mean), rtol=1e-5, atol=0)
 
 
 def test_tail_is_the_mean_since_its_start(model):
-    average = WeightAverage(model, TrainingConfig(average="tail", average_from=0.5))
+    average = WeightAverage(FlatWeights(model), TrainingConfig(average="tail", average_from=0.5))
     steps(model, average, [100.0, 100.0, 1.0, 2.0, 6.0], done=lambda n: n / 4)
     assert average.updates == 3
-    for found in average.means.values():
+    for found in average.means().values():
         torch.testing.assert_close(found, torch.full_like(found, 3.0))
 
 
 def test_tail_begins_anew_when_a_training_is_lengthened(model):
-    average = WeightAverage(model, TrainingConfig(average="tail", average_from=0.5))
+    average = WeightAverage(FlatWeights(model), TrainingConfig(average="tail", average_from=0.5))
     steps(model, average, [5.0, 9.0], done=lambda n: 1.0)
     steps(model, average, [1.0], done=lambda n: 0.2)  # the same step is early in a longer training
-    assert not average.means
+    assert not average.means()
     assert average.updates == 0
     steps(model, average, [2.0, 4.0], done=lambda n: 0.9)
-    for found in average.means.values():
+    for found in average.means().values():
         torch.testing.assert_close(found, torch.full_like(found, 3.0))
 
 
 def test_none_keeps_nothing(model):
-    average = WeightAverage(model, TrainingConfig())
+    average = WeightAverage(FlatWeights(model), TrainingConfig())
     steps(model, average, [1.0, 2.0])
-    assert not average.means
+    assert not average.means()
     with average.in_place():
         assert model.embedding.weight[0, 0].item() == 2.0
 
 
 def test_in_place_exchanges_and_gives_back_even_after_an_error(model):
-    average = WeightAverage(model, TrainingConfig(average="tail", average_from=0.0))
+    average = WeightAverage(FlatWeights(model), TrainingConfig(average="tail", average_from=0.0))
     steps(model, average, [1.0, 3.0])
     with average.in_place():
         assert model.embedding.weight[0, 0].item() == 2.0
@@ -117,7 +118,7 @@ def test_a_checkpoint_whose_average_is_gone_is_refused(training):
         with pytest.raises(ArtifactError, match="average"):
             load_checkpoint(
                 trained.files.checkpoint.with_name("other"),
-                trainer.model,
+                trainer.weights,
                 trainer.optimizer,
                 trainer.average,
                 trainer.generator,

@@ -15,6 +15,7 @@ from nplm_cli.config import Config
 from nplm_cli.errors import ConfigError, TrainingError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.training.devices import memory_estimate, pick_device
+from nplm_cli.training.weights import FlatWeights
 
 PLAIN = {"optimizer": "sgd", "schedule": "constant", "warmup": 0.0, "clip": 0.0}
 
@@ -444,10 +445,8 @@ def test_all_frozen(training):
     trainer = training().trainer()
     for parameter in trainer.model.parameters():
         parameter.requires_grad_(False)
-    from nplm_cli.training.optimizers import build_optimizer
-
     with pytest.raises(TrainingError, match="all frozen"):
-        build_optimizer(trainer.model, trainer.config)
+        FlatWeights(trainer.model)
 
 
 # --- devices ------------------------------------------------------------------------------------

@@ -367,7 +367,7 @@ def test_a_stream_state_of_many_tensors_keeps_its_order(training, tmp_path):
 
     trainer = training().trainer()
     state = tuple(torch.full((1,), i) for i in range(12))
-    arguments = (trainer.model, trainer.optimizer, trainer.average, trainer.generator)
+    arguments = (trainer.weights, trainer.optimizer, trainer.average, trainer.generator)
     save_checkpoint(tmp_path / "c", *arguments, state, Progress())
     _, restored = load_checkpoint(tmp_path / "c", *arguments)
     assert [int(tensor) for tensor in restored] == list(range(12))

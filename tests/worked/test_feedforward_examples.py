@@ -21,6 +21,7 @@ from nplm_cli.models.output import prediction_nll
 from nplm_cli.query.scorer import NeuralScorer
 from nplm_cli.training.losses import OutputLoss
 from nplm_cli.training.optimizers import build_optimizer
+from nplm_cli.training.weights import FlatWeights
 
 TABLE = [[0.2, 0.1], [0.1, 0.3], [0.4, 0.2], [0.5, 0.4], [0.3, 0.2]]
 W1 = [[0.1, 0, 0.2, 0.4, 0.2, 0.1, 0, 0.3], [0.5, 0.4, 0.2, 0, 0.2, 0.6, 0, 0.2]]
@@ -202,8 +203,10 @@ def test_w10f_w10g_gradients_of_the_untied_tables():
 def test_w10h_one_step_of_gradient_descent(train_table, expected):
     model = lecture()
     model.embedding.weight.requires_grad_(train_table)
-    optimizer = build_optimizer(model, TrainingConfig(optimizer="sgd", lr=0.5))
+    weights = FlatWeights(model)
+    optimizer = build_optimizer(weights, TrainingConfig(optimizer="sgd", lr=0.5))
     nll_of(model).backward()
+    weights.collect_gradients()
     optimizer.step()
     assert nll_of(model).item() == pytest.approx(expected, abs=EXACT)
 

@@ -14,6 +14,7 @@ from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models import build
 from nplm_cli.models.regularisation import Dropout
 from nplm_cli.training.optimizers import Schedule, build_optimizer
+from nplm_cli.training.weights import FlatWeights
 
 
 def one_weight():
@@ -26,9 +27,11 @@ def one_weight():
 
 
 def step(model, config):
+    weights = FlatWeights(model)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.1)
-    optimizer = build_optimizer(model, config)
+    weights.collect_gradients()
+    optimizer = build_optimizer(weights, config)
     optimizer.step()
     return optimizer
 

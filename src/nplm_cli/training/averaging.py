@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from nplm_cli.config import TrainingConfig
-from nplm_cli.models.base import LanguageModel
+from nplm_cli.training.weights import FlatWeights
 
 
 class WeightAverage:
-    """The average of a model's trained weights, and the exchange of the two."""
+    """The average of a training's weights, and the exchange of the two."""
 
-    def __init__(self, model: LanguageModel, config: TrainingConfig):
+    def __init__(self, weights: FlatWeights, config: TrainingConfig):
         self.kind, self.decay, self.start = (
             config.average,
             config.average_decay,
             config.average_from,
         )
-        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.weights = weights
         self.updates = 0
-        self.means: dict[str, Tensor] = {}
+        self.mean_P: Tensor | None = None
 
     @torch.no_grad()
     def update(self, done: float) -> None:
@@ -35,45 +35,43 @@ class WeightAverage:
         if self.kind == "none":
             return
         if self.kind == "tail" and done < self.start:
-            self.means, self.updates = {}, 0  # a training that was lengthened averages anew
+            self.mean_P, self.updates = None, 0  # a training that was lengthened averages anew
             return
         self.updates += 1
-        weights: list[Tensor] = list(self.parameters.values())
-        if not self.means:
-            self.means = {name: p.detach().clone() for name, p in self.parameters.items()}
+        if self.mean_P is None:
+            self.mean_P = self.weights.master_P.clone()
             return
         if self.kind == "ema":
             share = 1 - min(self.decay, self.updates / (9 + self.updates))
         else:
             share = 1 / self.updates
-        torch._foreach_lerp_(list(self.means.values()), weights, share)
+        self.mean_P.lerp_(self.weights.master_P, share)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the model have the averaged weights inside the ``with``; without any, nothing."""
+        """Let the model have the averaged weights, in fp32, inside the ``with``.
+
+        Without an average, the fp32 weights themselves.
+        """
         self._exchange()
         try:
-            yield
+            with self.weights.exact():
+                yield
         finally:
             self._exchange()
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for name, mean in self.means.items():
-            weight = self.parameters[name]
-            kept = weight.detach().clone()
-            weight.copy_(mean)
-            mean.copy_(kept)
+        if self.mean_P is not None:
+            kept_P = self.weights.master_P.clone()
+            self.weights.master_P.copy_(self.mean_P)
+            self.mean_P.copy_(kept_P)
+
+    def means(self) -> dict[str, Tensor]:
+        """The average by name of the parameter; empty without one."""
+        return {} if self.mean_P is None else self.weights.split(self.mean_P)
 
     def restore(self, means: dict[str, Tensor], updates: int) -> None:
         """Take up an average from a checkpoint; raises ValueError where it does not fit."""
-        for name, mean in means.items():
-            weight = self.parameters.get(name)
-            if weight is None or weight.shape != mean.shape:
-                raise ValueError(f"average of {name}, which is not trained or of another shape")
-        if means and set(means) != set(self.parameters):
-            raise ValueError("the average of some weights is missing")
-        device = next(iter(self.parameters.values())).device
-        # In the order of the parameters: ``update`` takes them side by side.
-        self.means = {name: means[name].to(device) for name in self.parameters if means}
+        self.mean_P = self.weights.joined(means, "average") if means else None
         self.updates = updates

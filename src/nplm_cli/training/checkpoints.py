@@ -12,6 +12,7 @@ from nplm_cli.errors import ArtifactError
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.training.averaging import WeightAverage
 from nplm_cli.training.progress import Progress
+from nplm_cli.training.weights import FlatWeights
 
 
 def save_weights(path: Path, model: LanguageModel) -> None:
@@ -40,7 +41,7 @@ def load_weights(path: Path, model: LanguageModel) -> None:
 
 def save_checkpoint(
     path: Path,
-    model: LanguageModel,
+    weights: FlatWeights,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
     generator: torch.Generator,
@@ -48,32 +49,46 @@ def save_checkpoint(
     progress: Progress,
 ) -> None:
     """Write everything that the next step depends on, atomically, as one file."""
-    tensors = {f"model.{name}": _array(t) for name, t in model.state_dict().items()}
-    names = _names(model, optimizer)
-    for index, values in optimizer.state_dict()["state"].items():
-        for key, value in values.items():
-            if value is not None:
-                tensors[f"optimizer.{names[index]}.{key}"] = _array(torch.as_tensor(value))
-    tensors |= {f"average.{name}": _array(mean) for name, mean in average.means.items()}
+    with weights.exact():
+        tensors = {f"model.{n}": _array(t) for n, t in weights.model.state_dict().items()}
+    tensors |= {
+        f"optimizer.{name}.{key}": _array(tensor)
+        for key, by_name in _optimizer_state(weights, optimizer).items()
+        for name, tensor in by_name.items()
+    }
+    tensors |= {f"average.{name}": _array(mean) for name, mean in average.means().items()}
     tensors["generator"] = generator.get_state().numpy()
     for i, tensor in enumerate(state or ()):
         tensors[f"state.{i}"] = _array(tensor)
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
-def _names(model: LanguageModel, optimizer: torch.optim.Optimizer) -> list[str]:
-    """Names of the trained parameters, in the order in which the optimiser numbers them."""
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+def _optimizer_state(
+    weights: FlatWeights, optimizer: torch.optim.Optimizer
+) -> dict[str, dict[str, torch.Tensor]]:
+    """What the optimiser remembers, by kind and by name of the parameter."""
+    parts = [optimizer.state[group["params"][0]] for group in optimizer.param_groups]
+    found = {}
+    for key in parts[0]:
+        values = [torch.as_tensor(part[key]) for part in parts if part[key] is not None]
+        if not values:
+            continue
+        if values[0].ndim:
+            found[key] = weights.split(torch.cat(values))
+        else:  # the number of steps, the same for all
+            found[key] = dict.fromkeys(weights.parameters, values[0])
+    return found
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    tensor = tensor.detach().cpu()
+    # numpy has no bfloat16.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def load_checkpoint(
     path: Path,
-    model: LanguageModel,
+    weights: FlatWeights,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
     generator: torch.Generator,
@@ -85,33 +100,14 @@ def load_checkpoint(
         progress.check()
     except (KeyError, ValueError, TypeError) as error:
         raise ArtifactError(f"{path}: not a checkpoint of this version of nplm") from error
-    own = model.state_dict()
-    for name, tensor in own.items():
-        key = f"model.{name}"
-        if key not in file or file.shape(key) != tuple(tensor.shape):
-            raise ArtifactError(f"{path}: {name} is missing or of another shape")
-        tensor.copy_(torch.from_numpy(np.array(file[key])))
-    packed = optimizer.state_dict()
-    names = _names(model, optimizer)
-    number = {name: index for index, name in enumerate(names)}
-    restored: dict[int, dict[str, torch.Tensor]] = {}
+    with weights.exact():
+        for name, tensor in weights.model.state_dict().items():
+            key = f"model.{name}"
+            if key not in file or file.shape(key) != tuple(tensor.shape):
+                raise ArtifactError(f"{path}: {name} is missing or of another shape")
+            tensor.copy_(torch.from_numpy(np.array(file[key])))
     try:
-        for key in file:
-            if key.startswith("optimizer."):
-                name, kind = key.removeprefix("optimizer.").rsplit(".", 1)
-                if name not in number:
-                    raise ValueError(f"optimiser state of {name}, which is not trained")
-                tensor = torch.from_numpy(np.array(file[key]))
-                # Fused optimisers write without looking: a wrong shape would write elsewhere.
-                shape = () if kind == "step" else tuple(model.get_parameter(name).shape)
-                if tuple(tensor.shape) != shape:
-                    raise ValueError(f"{kind} of {name} has another shape")
-                restored.setdefault(number[name], {})[kind] = tensor
-        keeps_state = not isinstance(optimizer, torch.optim.SGD)
-        if progress.step and keeps_state and len(restored) < len(names):
-            raise ValueError("optimiser state is missing")
-        packed["state"] = restored
-        optimizer.load_state_dict(packed)
+        _restore_optimizer(file, weights, optimizer, progress)
         means = {
             key.removeprefix("average."): torch.from_numpy(np.array(file[key]))
             for key in file
@@ -131,6 +127,36 @@ def load_checkpoint(
         )
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise ArtifactError(f"{path}: not a checkpoint of this training: {error}") from error
-    device = model.embedding.weight.device
-    state = tuple(torch.from_numpy(np.array(file[key])).to(device) for key in pieces)
+    weights.publish()
+    state = tuple(weights.as_computed(torch.from_numpy(np.array(file[key]))) for key in pieces)
     return progress, state or None
+
+
+def _restore_optimizer(
+    file: TensorFile, weights: FlatWeights, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Give the optimiser what it remembered; raises ValueError where that does not fit."""
+    kinds: dict[str, dict[str, torch.Tensor]] = {}
+    for key in file:
+        if key.startswith("optimizer."):
+            name, kind = key.removeprefix("optimizer.").rsplit(".", 1)
+            kinds.setdefault(kind, {})[name] = torch.from_numpy(np.array(file[key]))
+    keeps_state = not isinstance(optimizer, torch.optim.SGD)
+    if progress.step and keeps_state and not kinds:
+        raise ValueError("optimiser state is missing")
+    restored: dict[int, dict[str, torch.Tensor]] = {}
+    sizes = [len(group["params"][0]) for group in optimizer.param_groups]
+    for kind, pieces in kinds.items():
+        if kind == "step":
+            steps = set(pieces)
+            if steps != set(weights.parameters) or any(piece.ndim for piece in pieces.values()):
+                raise ValueError("optimiser state of a parameter that is not trained, or missing")
+            values = [next(iter(pieces.values()))] * len(sizes)
+        else:
+            values = list(weights.joined(pieces, f"optimiser's {kind}").split(sizes))
+        for index, value in enumerate(values):
+            # Fused optimisers write in place: each part needs memory of its own.
+            restored.setdefault(index, {})[kind] = value.clone()
+    packed = optimizer.state_dict()
+    packed["state"] = restored
+    optimizer.load_state_dict(packed)

@@ -23,9 +23,10 @@ from nplm_cli.training.checkpoints import (
     save_weights,
 )
 from nplm_cli.training.losses import OutputLoss, activation_penalty
-from nplm_cli.training.optimizers import Schedule, build_optimizer, gradient_norm
+from nplm_cli.training.optimizers import Schedule, build_optimizer
 from nplm_cli.training.progress import Progress
 from nplm_cli.training.store import RunFiles
+from nplm_cli.training.weights import FlatWeights
 
 # A mean loss beyond this many nats a prediction (p < e^-1000) is no longer learning.
 DIVERGED_NATS = 1000.0
@@ -49,16 +50,21 @@ class Trainer:
         on_event: events.OnEvent = events.ignore,
         interrupted: Callable[[], bool] = lambda: False,
         started: float | None = None,
+        dtype: torch.dtype = torch.float32,
     ):
-        """``started`` is the monotonic clock's time at which a budget began to run."""
+        """``started`` is the monotonic clock's time at which a budget began to run.
+
+        ``dtype`` is what the model computes in while it is trained.
+        """
         self.model, self.valid, self.config, self.files = model, valid, config, files
         self.on_event, self.interrupted = on_event, interrupted
         self.device = model.embedding.weight.device
         self.batches = TrainingBatches(
             train, config.context, config.batch, config.bptt, config.seed
         )
-        self.optimizer = build_optimizer(model, config)
-        self.average = WeightAverage(model, config)
+        self.weights = FlatWeights(model, dtype)
+        self.optimizer = build_optimizer(self.weights, config)
+        self.average = WeightAverage(self.weights, config)
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
         self.schedule = Schedule(config)
         self.loss = OutputLoss()
@@ -79,7 +85,7 @@ class Trainer:
         """Take up the last checkpoint; without one, start from the beginning."""
         if self.files.checkpoint.exists():
             self.progress, self.state = load_checkpoint(
-                self.files.checkpoint, self.model, self.optimizer, self.average, self.generator
+                self.files.checkpoint, self.weights, self.optimizer, self.average, self.generator
             )
             if self.progress.best_step == self.progress.step > 0:
                 self._save_weights()
@@ -108,6 +114,7 @@ class Trainer:
             self._save()
         while self.progress.finished is None:
             self._epoch()
+        self.weights.stay_exact()
         load_weights(self.files.weights, self.model)
         return self.progress
 
@@ -144,24 +151,24 @@ class Trainer:
         lr = self.base_lr * self.schedule.factor(self._done(), step_share)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
+        self.weights.clear_gradients()
         predictions = sum(batch.predictions for batch in step)
         nats = 0.0
         for batch in step:
             nats += self._backward(batch, predictions)
-        norm = gradient_norm(model)
+        self.weights.collect_gradients()
+        norm = self.weights.gradient_norm()
         mean = nats / predictions
         if progress.first_nats is None and math.isfinite(mean):
             progress.first_nats = mean
         if not math.isfinite(norm) or not mean < DIVERGED_NATS + 10 * (progress.first_nats or 0):
             self._diverged(mean, lr, norm)
         if self.config.clip and norm > self.config.clip:
-            for parameter in model.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(self.config.clip / norm)
+            self.weights.gradient_P.mul_(self.config.clip / norm)
         self.optimizer.step()
-        if not self._weights_are_finite():
+        if not self.weights.are_finite():
             self._diverged(mean, lr, norm)
+        self.weights.publish()
         progress.step += 1
         self.average.update(self._done())
         progress.averaged = self.average.updates
@@ -230,7 +237,7 @@ class Trainer:
             with self.average.in_place():
                 nll_N = evaluate(self.model, self.valid, config.context)
             if not math.isfinite(nll_N.sum()):
-                self._diverged(float(nll_N.mean()), record["lr"], gradient_norm(self.model))
+                self._diverged(float(nll_N.mean()), record["lr"], self.weights.gradient_norm())
             record["valid_nats"] = float(nll_N.mean())
             record["valid_ppl"] = math.exp(min(record["valid_nats"], 700))
             record["valid_oov_share"] = self.valid.oov() / max(self.valid.words, 1)
@@ -253,7 +260,7 @@ class Trainer:
     def _save(self) -> None:
         save_checkpoint(
             self.files.checkpoint,
-            self.model,
+            self.weights,
             self.optimizer,
             self.average,
             self.generator,
@@ -273,16 +280,16 @@ class Trainer:
             self._save_weights()
         raise Interrupted
 
-    def _weights_are_finite(self) -> bool:
-        """Whether every weight is a number: no other may reach a file."""
-        return all(math.isfinite(p.detach().sum().item()) for p in self.model.parameters())
-
     def _diverged(self, mean: float, lr: float, norm: float) -> None:
         progress = self.progress
         if not self.files.weights.exists():
             with contextlib.suppress(Exception):
                 load_checkpoint(
-                    self.files.checkpoint, self.model, self.optimizer, self.average, self.generator
+                    self.files.checkpoint,
+                    self.weights,
+                    self.optimizer,
+                    self.average,
+                    self.generator,
                 )
                 self._save_weights()
         lower = min(self.base_lr / 2, DEFAULT_LR[self.config.optimizer])

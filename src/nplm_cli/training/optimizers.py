@@ -5,26 +5,19 @@ import math
 import torch
 
 from nplm_cli.config import DEFAULT_LR, TrainingConfig
-from nplm_cli.errors import TrainingError
-from nplm_cli.models.base import LanguageModel
+from nplm_cli.training.weights import FlatWeights
 
 
-def build_optimizer(model: LanguageModel, config: TrainingConfig) -> torch.optim.Optimizer:
+def build_optimizer(weights: FlatWeights, config: TrainingConfig) -> torch.optim.Optimizer:
     """Make the optimiser; L2 acts on matrices only (``LanguageModel.regularised``).
 
     The penalty is (l2 / 2) |W|^2, so its gradient is l2 W; AdamW subtracts lr * l2 * W beside
     the step instead (Loshchilov & Hutter 2019).
     """
-    weights = model.regularised()
-    chosen = {id(p) for p in weights}
-    others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [
-        {"params": weights, "weight_decay": config.l2},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [part], "weight_decay": config.l2 if is_regularised else 0.0}
+        for part, is_regularised in weights.groups()
     ]
-    groups = [group for group in groups if group["params"]]
-    if not groups:
-        raise TrainingError("no parameter is left to train (all frozen)")
     lr = config.lr if config.lr is not None else DEFAULT_LR[config.optimizer]
     match config.optimizer:
         case "sgd":
@@ -72,9 +65,3 @@ class Schedule:
         """Halve the rate of ``plateau`` when the evaluation brought no improvement."""
         if self.kind == "plateau" and not improved:
             self.halvings += 1
-
-
-def gradient_norm(model: LanguageModel) -> float:
-    """Euclidean norm of all gradients together."""
-    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0

@@ -18,7 +18,7 @@ import numpy as np
 from nplm_cli import __version__, events
 from nplm_cli.artifacts import FORMAT_VERSION, TEMPORARY_SUFFIX, write_json, write_tensors
 from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
-from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, prepare
+from nplm_cli.corpus.preparation import DATA_FOLDER, Prepared, Sources, prepare
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError, InputError
 from nplm_cli.locking import exclusive
@@ -122,12 +122,15 @@ def make_run(
     """Make a run that can be trained, beside its place, and move it there when it is whole."""
     with _staging(folder) as staging:
         prepared = prepare(staging, sources, config, on_event)
+        environment = _environment(config)
+        if config.model.neural:
+            environment["precision"] = _precision(config, prepared)
         record = {
             "format_version": FORMAT_VERSION,
             "nplm": __version__,
             "settings": config.to_json(),
             "data": prepared.record,
-            "environment": _environment(config),
+            "environment": environment,
             "argv": list(argv),
         }
         _train_baseline(staging, config, prepared.record["vocabulary_size"], on_event)
@@ -184,6 +187,15 @@ def _environment(config: Config) -> dict[str, Any]:
 
         record["torch"] = version("torch")
     return record
+
+
+def _precision(config: Config, prepared: Prepared) -> str:
+    """Number format of the training: with the settings it says how the weights came about."""
+    from nplm_cli.training.devices import pick_device
+    from nplm_cli.training.precision import pick_precision
+
+    device = pick_device(config.training.device)
+    return pick_precision(config, device, prepared.record["vocabulary_size"])[0]
 
 
 def available_cores() -> int:

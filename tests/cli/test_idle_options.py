@@ -22,6 +22,8 @@ IDLE = {
     "scale of zeros": ({"init": "zero", "init_scale": 2.0}, ["init_scale"]),
     "combining one word": ({"order": 2, "combine": "mean"}, ["combine"]),
     "stride of a window model": ({"stride": 5}, ["stride"]),
+    "ramp without dropout": ({"dropout_ramp": 0.5}, ["dropout_ramp"]),
+    "sample of a full softmax": ({"samples": 5, "full_from": 0.5}, ["full_from", "samples"]),
     "decay without average": ({"average_decay": 0.5}, ["average_decay"]),
     "start of an average that decays": ({"average": "ema", "average_from": 0.2}, ["average_from"]),
     "training of counts": ({"arch": "ngram", "lr": 0.1, "dim": 3, "ar": 1.0}, ["ar", "dim", "lr"]),
@@ -35,7 +37,8 @@ BUSY = {
     "window": {"order": 4, "layers": 2, "far": 8, "averages": 1, "residual": True, "gate": True, "norm": "pre"},
     "counts": {"arch": "ngram", "order": 2, "smoothing": "addk", "k": 0.5, "context": "stream"},
     "residual of one layer": {"order": 2, "dim": 8, "hidden": 8, "residual": True},
-    "noise": {"dropout": 0.1, "locked_dropout": True, "word_dropout": 0.1, "tar": 1.0},
+    "sampled": {"loss": "sampled", "samples": 5, "full_from": 0.5},
+    "noise": {"dropout": 0.1, "dropout_ramp": 0.5, "locked_dropout": True, "word_dropout": 0.1, "tar": 1.0},
 }  # fmt: skip
 
 

@@ -153,8 +153,8 @@ def test_weight_drop_is_one_mask_on_the_recurrent_matrix(name):
     hidden, _ = model(ids, model.initial_state(3))
     hidden.square().sum().backward()
     weight = model.encoder.layers[0].recurrent.weight
-    drawn = torch.Generator().manual_seed(8)
-    kept = torch.empty(weight.shape, dtype=torch.float64).bernoulli_(0.6, generator=drawn)
+    model.use_generator(torch.Generator().manual_seed(8))
+    kept = model.encoder.layers[0].weight_drop.kept(weight.shape, weight.device).double()
     assert 0 < kept.mean() < 1
     assert not weight.grad[kept == 0].any()
     assert model.encoder.layers[0].input.weight.grad.all() or name == "rnn-relu"

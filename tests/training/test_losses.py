@@ -6,6 +6,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from nplm_cli.models import output
 from nplm_cli.models.output import chunk_rows, prediction_nll
+from nplm_cli.training import losses
 from nplm_cli.training.losses import OutputLoss
 
 V, D = 50, 7
@@ -15,6 +16,7 @@ V, D = 50, 7
 def chunks(request, monkeypatch):
     if request.param != "one chunk":
         monkeypatch.setattr(output, "CHUNK_LOGITS", 16 * V + V // 2)
+        monkeypatch.setattr(losses, "CHUNK_LOGITS", 16 * V + V // 2)
         assert chunk_rows(V) == 16
 
 

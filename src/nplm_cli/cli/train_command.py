@@ -24,7 +24,7 @@ from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ConfigError
 
 # What may change when a training goes on.
-RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "checkpoint_every")
+RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "precision", "checkpoint_every")
 
 
 def register(app: typer.Typer) -> None:

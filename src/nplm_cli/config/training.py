@@ -87,6 +87,23 @@ class TrainingConfig(Section):
         "Temporal activation regularisation: weight of the mean square of their changes.",
         low=0,
     )
+    dropout_ramp: float = option(
+        0.0,
+        "Share of the training over which all dropout rises, from a fifth of its strength.",
+        low=0,
+        high=1,
+    )
+    loss: Literal["full", "sampled"] = option(
+        "full",
+        "Softmax over the whole vocabulary, or over a sample of it (for large vocabularies).",
+    )
+    samples: int = option(1024, "Of --loss sampled: words drawn a step besides the targets.", low=1)
+    full_from: float = option(
+        1.0,
+        "Of --loss sampled: share of the training after which the softmax is full.",
+        low=0,
+        high=1,
+    )
     average: Literal["none", "ema", "tail"] = option(
         "none",
         "Evaluate and keep averaged weights: exponentially decaying, or the mean since "
@@ -133,6 +150,11 @@ class TrainingConfig(Section):
     )
     seed: int = option(1, "Seed of all random numbers.", low=0, high=2**63 - 1)
     device: str = option("auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one.")
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto",
+        "Number format of the training's products: auto takes bf16 where the processor or GPU has "
+        "it and the model is large enough; evaluation is in fp32.",
+    )
     threads: int | None = option(
         None, "CPU threads (default: the cores this process may use).", low=1
     )

@@ -125,6 +125,12 @@ class LanguageModel(nn.Module, ABC):
             if isinstance(module, Noise):
                 module.generator = generator
 
+    def set_noise(self, strength: float) -> None:
+        """Let all noise drop ``strength`` (0 to 1) times its share from now on."""
+        for module in self.modules():
+            if isinstance(module, Noise):
+                module.strength = strength
+
     def regularised(self) -> list[nn.Parameter]:
         """What L2 counts as a weight: every trained matrix, word vectors included; no bias."""
         return [p for p in self.parameters() if p.ndim >= 2 and p.requires_grad]

@@ -31,9 +31,9 @@ class OutputLayer(nn.Module):
             normal_(parameter, 1 / math.sqrt(10 * parameter.shape[1]), generator)
 
 
-def chunk_rows(vocabulary_size: int) -> int:
-    """Predictions handled at once."""
-    return max(16, CHUNK_LOGITS // vocabulary_size)
+def chunk_rows(vocabulary_size: int, logits: int | None = None) -> int:
+    """Predictions handled at once, by how many ``logits`` may be (``CHUNK_LOGITS``)."""
+    return max(16, (logits or CHUNK_LOGITS) // vocabulary_size)
 
 
 @torch.no_grad()

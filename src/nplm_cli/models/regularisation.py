@@ -1,5 +1,7 @@
 """Noise that regularises: dropout in its several places, drawn from a generator handed in."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,18 +17,35 @@ class Noise(nn.Module):
 
     def __init__(self, share: float):
         super().__init__()
-        self.share = share
+        self.full_share = share
+        self.strength = 1.0
         self.generator: torch.Generator | None = None
+
+    @property
+    def share(self) -> float:
+        """What is dropped now: less than the whole while ``strength`` is below 1."""
+        return self.full_share * self.strength
 
     @property
     def acts(self) -> bool:
         """Whether anything is dropped now."""
         return self.training and self.share > 0
 
-    def mask(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return 0 for a ``share`` of the cells and 1 / (1 - share) for the others."""
-        keep = 1 - self.share
-        return like.new_empty(shape).bernoulli_(keep, generator=self.generator).div_(keep)
+    def kept(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Draw which cells stay: false for a ``share`` of them."""
+        if device.type != "cpu":
+            return torch.rand(shape, generator=self.generator, device=device) >= self.share
+        # Sixteen bits a cell, four cells a draw: an eighth of the time of bernoulli_, which would
+        # take a tenth of a training step.
+        cells = math.prod(shape)
+        drawn = torch.empty(-(-cells // 4), dtype=torch.int64)
+        drawn.random_(-(2**63), None, generator=self.generator)
+        least = round(self.share * 2**16) - 2**15
+        return (drawn.view(torch.int16)[:cells] >= least).view(shape)
+
+    def drop(self, x: Tensor, kept: Tensor) -> Tensor:
+        """Zero what is not ``kept`` (broadcast) and scale the rest so that the mean stays."""
+        return (x * kept).mul_(1 / (1 - self.share))
 
 
 class Dropout(Noise):
@@ -45,7 +64,7 @@ class Dropout(Noise):
         if not self.acts:
             return x
         shape = (x.shape[0], 1, x.shape[-1]) if self.locked and x.ndim == 3 else tuple(x.shape)
-        return x * self.mask(x, shape)
+        return self.drop(x, self.kept(shape, x.device))
 
 
 class EmbeddingDropout(Noise):
@@ -55,7 +74,8 @@ class EmbeddingDropout(Noise):
         """Return the vectors of ``ids_BT`` with those of dropped types set to 0."""
         if not self.acts:
             return x_BTE
-        return x_BTE * self.mask(x_BTE, (vocabulary_size,))[ids_BT].unsqueeze(-1)
+        kept_V = self.kept((vocabulary_size,), x_BTE.device)
+        return self.drop(x_BTE, kept_V[ids_BT].unsqueeze(-1))
 
 
 class WordDropout(Noise):

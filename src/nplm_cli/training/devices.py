@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from nplm_cli.errors import ConfigError, TrainingError
-from nplm_cli.models.output import chunk_rows
 from nplm_cli.query import FORWARD
 from nplm_cli.query.run import Run
+from nplm_cli.training.losses import CHUNK_LOGITS
 
 # Copies of each parameter that an optimiser keeps besides weight and gradient.
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1}
@@ -55,7 +55,7 @@ def memory_estimate(run: Run, device: torch.device) -> str:
     parameters = sum(sizes.values())
     frozen = sizes["embedding.weight"] if config.model.freeze_vectors else 0
     copies = 1 + OPTIMIZER_COPIES[config.training.optimizer]
-    needed = 4 * (parameters + (parameters - frozen) * copies + chunk_rows(vocabulary) * vocabulary)
+    needed = 4 * (parameters + (parameters - frozen) * copies + CHUNK_LOGITS)
     train = run.record["data"]["parts"]["train"]
     line = (
         f"{config.model.arch}: {parameters:,} parameters, {train['predictions']:,} training tokens "

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from nplm_cli import events
@@ -22,9 +23,10 @@ from nplm_cli.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
-from nplm_cli.training.losses import OutputLoss, activation_penalty
+from nplm_cli.training.losses import OutputLoss, SampledLoss, activation_penalty
 from nplm_cli.training.optimizers import Schedule, build_optimizer
 from nplm_cli.training.progress import Progress
+from nplm_cli.training.sampling import WordSampler
 from nplm_cli.training.store import RunFiles
 from nplm_cli.training.weights import FlatWeights
 
@@ -67,8 +69,9 @@ class Trainer:
         self.average = WeightAverage(self.weights, config)
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
         self.schedule = Schedule(config)
-        self.loss = OutputLoss()
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
+        self.full_loss = OutputLoss()
+        self.sampled_loss = self._sampled_loss(train)
         model.use_generator(self.generator)
         self.progress = Progress()
         self.state: State | None = None
@@ -147,6 +150,7 @@ class Trainer:
     def _step(self, step: list[Batch]) -> None:
         progress, model = self.progress, self.model
         model.train()
+        model.set_noise(self.schedule.noise(self._done()))
         step_share = 1 / self.total_steps if self.total_steps else 0.0
         lr = self.base_lr * self.schedule.factor(self._done(), step_share)
         for group in self.optimizer.param_groups:
@@ -197,7 +201,7 @@ class Trainer:
         self.state = tuple(tensor.detach() for tensor in state)
         counted = batch.targets_BT >= 0
         counted_BT = torch.from_numpy(counted).to(self.device)
-        total = self.loss(
+        total = self._loss()(
             hidden_BTD[counted_BT],
             model.output_weight,
             model.output.bias,
@@ -210,6 +214,19 @@ class Trainer:
             objective = objective + penalty * (batch.predictions / predictions)
         objective.backward()
         return float(total.detach())
+
+    def _sampled_loss(self, train: Part) -> SampledLoss | None:
+        if self.config.loss == "full":
+            return None
+        words = self.model.embedding.num_embeddings
+        counts_V = np.bincount(train.ids_N, minlength=words)
+        return SampledLoss(WordSampler(counts_V, self.config.samples, self.device), self.generator)
+
+    def _loss(self) -> OutputLoss | SampledLoss:
+        """What trains now: the sampled softmax until the full one takes over."""
+        if self.sampled_loss is None or self._done() >= self.config.full_from:
+            return self.full_loss
+        return self.sampled_loss
 
     def _speed(self) -> float:
         began, tokens = self._interval_began

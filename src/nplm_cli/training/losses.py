@@ -9,9 +9,14 @@ of one pass over a chunk of logits, in one buffer that is reused: a (B, T, V) te
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from nplm_cli.models.output import chunk_rows
+from nplm_cli.training.sampling import WordSampler
+
+# Logits of one chunk: most steps are one chunk at 10,000 words.
+CHUNK_LOGITS = 16_000_000
 
 
 class OutputLoss:
@@ -21,10 +26,18 @@ class OutputLoss:
         self._buffer = torch.empty(0)
 
     def __call__(
-        self, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
+        self,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        targets_N: Tensor,
+        extra_N: Tensor | None = None,
     ) -> Tensor:
-        """Return the sum over N as a scalar through which gradients flow."""
-        return _LinearCrossEntropy.apply(hidden_ND, weight_VD, bias_V, targets_N, self)
+        """Return the sum over N as a scalar through which gradients flow.
+
+        ``extra_N`` is added to the logits of the targets.
+        """
+        return _LinearCrossEntropy.apply(hidden_ND, weight_VD, bias_V, targets_N, extra_N, self)
 
     def logits_buffer(self, rows: int, like: Tensor) -> Tensor:
         """Return a (rows, V) view of memory that every step uses again."""
@@ -43,15 +56,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_VD: Tensor,
         bias_V: Tensor | None,
         targets_N: Tensor,
+        extra_N: Tensor | None,
         owner: OutputLoss,
     ) -> Tensor:
         want_hidden, want_weight = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         want_bias = ctx.needs_input_grad[2] and bias_V is not None
         grad_hidden = torch.empty_like(hidden_ND) if want_hidden else None
-        grad_weight = torch.zeros_like(weight_VD) if want_weight else None
+        # The first chunk fills it.
+        make = torch.empty_like if len(hidden_ND) else torch.zeros_like
+        grad_weight = make(weight_VD) if want_weight else None
         grad_bias = torch.zeros_like(bias_V) if want_bias and bias_V is not None else None
         total = torch.zeros((), dtype=torch.float64, device=hidden_ND.device)
-        rows = chunk_rows(len(weight_VD))
+        rows = chunk_rows(len(weight_VD), CHUNK_LOGITS)
         for start in range(0, len(hidden_ND), rows):
             h_CD, y_C = hidden_ND[start : start + rows], targets_N[start : start + rows]
             logits_CV = owner.logits_buffer(len(h_CD), weight_VD)
@@ -59,29 +75,79 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 torch.mm(h_CD, weight_VD.T, out=logits_CV)
             else:
                 torch.addmm(bias_V, h_CD, weight_VD.T, out=logits_CV)
-            log_z_C = torch.logsumexp(logits_CV, dim=1, keepdim=True)
-            nll_C1 = log_z_C - logits_CV.gather(1, y_C[:, None])
-            total += nll_C1.sum(dtype=torch.float64)
-            if not (want_hidden or want_weight or want_bias):
-                continue
-            delta_CV = logits_CV.sub_(log_z_C).exp_()
-            delta_CV.scatter_add_(1, y_C[:, None], torch.full_like(nll_C1, -1))
+            at_targets = (torch.arange(len(y_C), device=y_C.device), y_C)
+            extra_C = None if extra_N is None else extra_N[start : start + rows]
+            if extra_C is not None:
+                logits_CV.index_put_(at_targets, extra_C.to(logits_CV.dtype), accumulate=True)
+            p_CV = torch.softmax(logits_CV, dim=1, out=logits_CV)
+            p_C = p_CV[at_targets]
+            total += _nll(p_C, h_CD, weight_VD, bias_V, y_C, extra_C).sum(dtype=torch.float64)
+            # softmax minus one-hot, the gradient of the sum
+            delta_CV = p_CV.index_put_(at_targets, p_C - 1)
             if grad_hidden is not None:
                 torch.mm(delta_CV, weight_VD, out=grad_hidden[start : start + rows])
             if grad_weight is not None:
-                grad_weight.addmm_(delta_CV.T, h_CD)
+                if start:
+                    grad_weight.addmm_(delta_CV.T, h_CD)
+                else:
+                    torch.mm(delta_CV.T, h_CD, out=grad_weight)
             if grad_bias is not None:
                 grad_bias += delta_CV.sum(0)
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         scaled = [
             None if grad is None else grad * grad_outputs[0].to(grad.dtype)
             for grad in ctx.saved_tensors
         ]
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
+
+
+def _nll(
+    p_C: Tensor,
+    h_CD: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    y_C: Tensor,
+    extra_C: Tensor | None,
+) -> Tensor:
+    """-log p (C,), from the logits again where p is too small to be a number."""
+    p_C = p_C.to(torch.promote_types(p_C.dtype, torch.float32))
+    nll_C = -torch.log(p_C)
+    lost_C = p_C < torch.finfo(p_C.dtype).tiny
+    if bool(lost_C.any()):
+        logits_LV = nn.functional.linear(
+            h_CD[lost_C].to(p_C.dtype),
+            weight_VD.to(p_C.dtype),
+            None if bias_V is None else bias_V.to(p_C.dtype),
+        )
+        at_targets = (torch.arange(len(logits_LV), device=y_C.device), y_C[lost_C])
+        if extra_C is not None:
+            logits_LV.index_put_(at_targets, extra_C[lost_C].to(p_C.dtype), accumulate=True)
+        nll_C[lost_C] = torch.logsumexp(logits_LV, 1) - logits_LV[at_targets]
+    return nll_C
+
+
+class SampledLoss:
+    """The same sum with the softmax over the words that a step draws (``sampling.py``)."""
+
+    def __init__(self, sampler: WordSampler, generator: torch.Generator):
+        self.sampler, self.generator, self.softmax = sampler, generator, OutputLoss()
+
+    def __call__(
+        self, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
+    ) -> Tensor:
+        """Return the estimate of the sum over N, a scalar through which gradients flow."""
+        ids_C, log_pi_C, place_N = self.sampler.draw(targets_N, self.generator)
+        weight_CD = weight_VD.index_select(0, ids_C)
+        bias_C = -log_pi_C.to(weight_VD.dtype)
+        if bias_V is not None:
+            bias_C = bias_C + bias_V.index_select(0, ids_C)
+        # The target itself counts as it is.
+        return self.softmax(hidden_ND, weight_CD, bias_C, place_N, log_pi_C[place_N])
 
 
 def activation_penalty(

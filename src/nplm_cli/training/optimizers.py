@@ -41,7 +41,12 @@ class Schedule:
     def __init__(self, config: TrainingConfig):
         self.kind = config.schedule
         self.warmup = config.warmup
+        self.ramp = config.dropout_ramp
         self.halvings = 0
+
+    def noise(self, done: float) -> float:
+        """Strength of all dropout: from a fifth to the whole over the ramp."""
+        return min(1.0, 0.2 + 0.8 * done / self.ramp) if self.ramp else 1.0
 
     def factor(self, done: float, step_share: float = 0.0) -> float:
         """Factor at ``done`` in 0..1 of a step that is ``step_share`` of the training.

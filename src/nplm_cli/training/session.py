@@ -13,6 +13,7 @@ from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.loop import Trainer
+from nplm_cli.training.precision import DTYPES, pick_precision
 from nplm_cli.training.store import RunFiles
 from nplm_cli.vectors.pretrained import initial_rows
 
@@ -61,6 +62,9 @@ def open_trainer(
                 "--init zero: units of a layer get equal gradients and stay equal", warning=True
             )
         )
+    device = network.embedding.weight.device
+    precision, reason = pick_precision(config, device, len(run.vocabulary))
+    on_event(events.Message(f"precision {precision}: {reason}"))
     trainer = Trainer(
         network,
         parts["train"],
@@ -70,6 +74,7 @@ def open_trainer(
         on_event=on_event,
         interrupted=interrupted,
         started=started,
+        dtype=DTYPES[precision],
     )
     if resumed:
         trainer.resume()

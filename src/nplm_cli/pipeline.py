@@ -1,7 +1,7 @@
 """The stages in a row: text -> parts -> baseline -> training -> ledger, resumable."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,12 @@ def train(
     on_event: events.OnEvent = events.ignore,
     interrupted: Callable[[], bool] = lambda: False,
     started: float | None = None,
+    given: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Train a model from text and return its report; everything is in ``folder`` afterwards.
 
+    With a budget, settings that are not among those ``given`` are chosen for it
+    (``training/sizing.py``); None: no setting is.
     Raises ConfigError when ``folder`` exists and neither is empty nor may be replaced
     (``force``), InputError for the sources, TrainingError while training.
     """
@@ -51,7 +54,7 @@ def train(
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, force)
-        network = make_run(sources, folder, config, argv, on_event)
+        network = make_run(sources, folder, config, argv, on_event, given)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
         if network is not None:
             from nplm_cli.training.session import open_trainer
@@ -154,6 +157,8 @@ def _fit(
         }
 
         def nll(part: Part) -> np.ndarray:
+            if part is trainer.valid and trainer.best_nll_N is not None:
+                return trainer.best_nll_N  # by these very weights
             return evaluate(trained, part, context)
 
     report: dict[str, Any] = {

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +118,17 @@ def make_run(
     config: Config,
     argv: Sequence[str],
     on_event: events.OnEvent,
+    given: Collection[str] | None = None,
 ) -> "LanguageModel | None":
-    """Make a run that can be trained, beside its place, and move it there when it is whole."""
+    """Make a run that can be trained, beside its place, and move it there when it is whole.
+
+    With a budget, settings that are not among those ``given`` are chosen for it (None: no setting
+    is).
+    """
     with _staging(folder) as staging:
         prepared = prepare(staging, sources, config, on_event)
+        if given is not None and config.training.budget is not None and config.model.neural:
+            config = _sized(config, given, prepared, on_event)
         environment = _environment(config)
         if config.model.neural:
             environment["precision"] = _precision(config, prepared)
@@ -187,6 +194,37 @@ def _environment(config: Config) -> dict[str, Any]:
 
         record["torch"] = version("torch")
     return record
+
+
+def _sized(
+    config: Config, given: Collection[str], prepared: Prepared, on_event: events.OnEvent
+) -> Config:
+    """Choose for the budget what the user did not choose, and say what was chosen."""
+    from nplm_cli.training.devices import pick_device
+    from nplm_cli.training.precision import best_precision
+    from nplm_cli.training.sizing import sized
+
+    device = pick_device(config.training.device)
+    train = prepared.parts["train"]
+    config, chosen = sized(
+        config,
+        given,
+        vocabulary=prepared.record["vocabulary_size"],
+        tokens=train["predictions"],
+        sentences=train["sentences"],
+        cores=config.training.threads or available_cores(),
+        device=device.type,
+        precision=best_precision(config, device),
+    )
+    if chosen:
+        options = [
+            f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            for name, value in chosen.items()
+        ]
+        on_event(
+            events.Message(f"chosen for --budget {config.training.budget}: {' '.join(options)}")
+        )
+    return resolved(config)
 
 
 def _precision(config: Config, prepared: Prepared) -> str:

@@ -60,7 +60,7 @@ def test_budget(training):
     progress = run.run().progress
     assert progress.finished == "budget"
     assert progress.step > 1
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.15 <= time.monotonic() - began < 3  # half of it is for what follows at most
     assert len(run.metrics) == 1
     assert weights_of(run)
 

@@ -96,6 +96,8 @@ def train_cli(
                     config,
                     force=force,
                     argv=sys.argv[1:],
+                    # A file of settings has chosen everything.
+                    given=None if config_file else {*chosen, *PRESETS.get(preset or "", ())},
                     **common,
                 )
         except KeyboardInterrupt as error:

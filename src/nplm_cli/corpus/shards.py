@@ -73,6 +73,17 @@ class Part:
         return int(np.count_nonzero(np.asarray(self.ids_N) == UNK_ID))
 
 
+def beginning(part: Part, tokens: int) -> Part:
+    """The first sentences of a part, at least one, up to about ``tokens`` tokens.
+
+    Its ``characters`` are 0: it is for timing, not for a ledger.
+    """
+    sentences = max(1, int(np.searchsorted(part.starts, tokens, "right")) - 1)
+    starts = part.starts[: sentences + 1]
+    end = int(starts[-1])
+    return Part(part.ids_N[:end], starts, part.file_starts[part.file_starts < end], 0)
+
+
 def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> Part:
     """Encode sentences in memory with a known vocabulary."""
     get = vocabulary.index.get

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from nplm_cli import events
-from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, TrainingConfig, budget_seconds
+from nplm_cli.config import DEFAULT_LR, TrainingConfig
 from nplm_cli.corpus.batches import Batch, TrainingBatches
-from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.shards import Part, beginning
 from nplm_cli.errors import TrainingError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models.base import LanguageModel, State
@@ -23,6 +23,7 @@ from nplm_cli.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
+from nplm_cli.training.length import Length
 from nplm_cli.training.losses import OutputLoss, SampledLoss, activation_penalty
 from nplm_cli.training.optimizers import Schedule, build_optimizer
 from nplm_cli.training.progress import Progress
@@ -32,6 +33,8 @@ from nplm_cli.training.weights import FlatWeights
 
 # A mean loss beyond this many nats a prediction (p < e^-1000) is no longer learning.
 DIVERGED_NATS = 1000.0
+# Tokens whose evaluation is timed to estimate that of all.
+TRIAL_TOKENS = 2_000
 
 
 class Interrupted(KeyboardInterrupt):
@@ -53,10 +56,12 @@ class Trainer:
         interrupted: Callable[[], bool] = lambda: False,
         started: float | None = None,
         dtype: torch.dtype = torch.float32,
+        report_tokens: int = 0,
     ):
         """``started`` is the monotonic clock's time at which a budget began to run.
 
-        ``dtype`` is what the model computes in while it is trained.
+        ``dtype`` is what the model computes in while it is trained; ``report_tokens`` is how many
+        tokens besides ``valid`` are evaluated afterwards: a budget leaves time for them.
         """
         self.model, self.valid, self.config, self.files = model, valid, config, files
         self.on_event, self.interrupted = on_event, interrupted
@@ -75,12 +80,15 @@ class Trainer:
         model.use_generator(self.generator)
         self.progress = Progress()
         self.state: State | None = None
-        self.budget = budget_seconds(config.budget) if config.budget else None
-        epochs = config.epochs or (None if config.steps or self.budget else DEFAULT_EPOCHS)
-        self.total_steps = config.steps or (
-            epochs * self.batches.steps_per_epoch if epochs else None
+        self.length = Length(
+            config,
+            self.batches.steps_per_epoch,
+            time.monotonic() if started is None else started,
         )
-        self.started = time.monotonic() if started is None else started
+        self.report_tokens = report_tokens
+        # Nats of the validation part under the best weights, where this process found them.
+        self.best_nll_N: np.ndarray | None = None
+        self._save_seconds = 0.0
         self._last_checkpoint = time.monotonic()
         self._interval_began = (time.monotonic(), 0)
 
@@ -93,7 +101,7 @@ class Trainer:
             if self.progress.best_step == self.progress.step > 0:
                 self._save_weights()
             self.schedule.halvings = self.progress.halvings
-            self.started = time.monotonic() - self.progress.seconds
+            self.length.started = time.monotonic() - self.progress.seconds
             self._interval_began = (time.monotonic(), self.progress.tokens)
         self.files.keep_metrics_up_to(self.progress.step)
 
@@ -115,6 +123,8 @@ class Trainer:
         """
         if not self.progress.step and not self.files.checkpoint.exists():
             self._save()
+        if self.length.budget and self.progress.finished is None:
+            self._plan()
         while self.progress.finished is None:
             self._epoch()
         self.weights.stay_exact()
@@ -131,7 +141,7 @@ class Trainer:
                 progress.step_in_epoch = 0
             every = self.config.eval_every
             over = self._done() >= 1
-            if over or (progress.step % every == 0 if every else last_of_epoch):
+            if over or (progress.step % every == 0 if every else last_of_epoch and self._worth()):
                 self._evaluate(over)
             elif time.monotonic() - self._last_checkpoint > self.config.checkpoint_every:
                 self._save()
@@ -142,17 +152,34 @@ class Trainer:
 
     def _done(self) -> float:
         """Share of the training that is over."""
-        if self.total_steps is not None:
-            return self.progress.step / self.total_steps
-        assert self.budget is not None
-        return (time.monotonic() - self.started) / self.budget
+        return self.length.done(self.progress.step)
+
+    def _plan(self) -> None:
+        """Estimate what the evaluations of a budget take, from one of a few tokens."""
+        seconds_a_token, valid_tokens = 0.0, 0
+        if self.valid is not None:
+            valid_tokens = self.valid.predictions
+            few = beginning(self.valid, TRIAL_TOKENS)
+            with self.average.in_place():
+                # The first call sets things up.
+                evaluate(self.model, beginning(self.valid, 1), self.config.context)
+                began = time.monotonic()
+                evaluate(self.model, few, self.config.context)
+                seconds_a_token = (time.monotonic() - began) / few.predictions
+        self.length.expect(
+            seconds_a_token * valid_tokens,
+            seconds_a_token * self.report_tokens,
+            self._save_seconds,
+        )
+
+    def _worth(self) -> bool:
+        return self.length.worth_evaluating(time.monotonic() - self._interval_began[0])
 
     def _step(self, step: list[Batch]) -> None:
         progress, model = self.progress, self.model
         model.train()
         model.set_noise(self.schedule.noise(self._done()))
-        step_share = 1 / self.total_steps if self.total_steps else 0.0
-        lr = self.base_lr * self.schedule.factor(self._done(), step_share)
+        lr = self.base_lr * self.schedule.factor(self._done(), self.length.step_share)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.weights.clear_gradients()
@@ -180,7 +207,7 @@ class Trainer:
         progress.tokens += predictions
         progress.interval_nats += nats
         progress.interval_predictions += predictions
-        progress.seconds = time.monotonic() - self.started
+        progress.seconds = self.length.seconds
         self.on_event(
             events.Progress(
                 "training",
@@ -249,7 +276,7 @@ class Trainer:
             "lr": self.optimizer.param_groups[0]["lr"],
             "tokens_per_second": round(speed, 1),
         }
-        watched = train_nats
+        watched, nll_N = train_nats, None
         if self.valid is not None:
             with self.average.in_place():
                 nll_N = evaluate(self.model, self.valid, config.context)
@@ -264,17 +291,19 @@ class Trainer:
         progress.halvings = self.schedule.halvings
         record["best"] = is_best = progress.best_step == progress.step
         if over:
-            progress.finished = "budget" if self.budget else "length"
+            progress.finished = "budget" if self.length.budget else "length"
         elif progress.out_of_patience(config):
             progress.finished = "converged"
         self.files.add_metrics(record)
         self._save()
         if is_best:  # after the checkpoint, from which ``resume`` can repeat this write
             self._save_weights()
+            self.best_nll_N = nll_N
         self.on_event(events.Evaluated(record))
         self._interval_began = (time.monotonic(), progress.tokens)
 
     def _save(self) -> None:
+        began = time.monotonic()
         save_checkpoint(
             self.files.checkpoint,
             self.weights,
@@ -285,6 +314,7 @@ class Trainer:
             self.progress,
         )
         self._last_checkpoint = time.monotonic()
+        self._save_seconds = self._last_checkpoint - began
 
     def _save_weights(self) -> None:
         with self.average.in_place():

@@ -38,6 +38,14 @@ def pick_precision(config: Config, device: torch.device, vocabulary_size: int) -
     return "bf16", f"{flags}; weights and evaluation in fp32"
 
 
+def best_precision(config: Config, device: torch.device) -> str:
+    """What a large model computes in: as asked, or bf16 where the device has it."""
+    name = config.training.precision
+    if name == "auto":
+        return "bf16" if _has_bf16(device)[0] else "fp32"
+    return name
+
+
 def _products(config: ModelConfig, vocabulary_size: int) -> int:
     """Weights that a prediction multiplies: those of the output and of one hidden layer."""
     width = config.dim if config.tie else config.hidden

@@ -75,6 +75,7 @@ def open_trainer(
         interrupted=interrupted,
         started=started,
         dtype=DTYPES[precision],
+        report_tokens=parts["test"].predictions if "test" in parts else 0,
     )
     if resumed:
         trainer.resume()

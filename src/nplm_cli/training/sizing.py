@@ -1,0 +1,155 @@
+"""Sizes and rates for a time budget: what a user need not know to get a good model in ten minutes.
+
+The rules go from what is known before the training: seconds, cores, number format, vocabulary and
+training tokens. They are fitted to measurements on 0.9 and 1.1 million tokens of English and
+Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
+
+width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
+          whose square the text has tokens for: more units than that are learned by heart
+noise     dropout grows with the number of passes over the text: none for one pass, the whole of
+          ``FULL_NOISE`` from ``NOISY_PASSES`` on
+rate      falls with the square root of the width, as the updates of wider layers add up
+softmax   over a sample of the words for the first part of the time, then over all of them; large
+          vocabularies are trained on samples throughout
+
+Only what the user did not choose is chosen; one choice of a kind (a width, a dropout) leaves all
+of its kind to the user.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
+from nplm_cli.config import Config, Context, budget_seconds
+
+WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+TOKENS_A_SQUARE = 14
+# Floating-point operations a second of one core's whole training step, and of a GPU's.
+RATES = {("cpu", "bf16"): 130e9, ("cpu", "fp32"): 60e9, ("cuda", "bf16"): 40e12}
+SECOND_CORE = 0.8
+# Share of the time that is not spent in training steps.
+OVERHEAD = 0.08
+NOISY_PASSES = 10
+# Vocabularies up to this size finish on the full softmax.
+FULL_SOFTMAX = 30_000
+SAMPLES, SAMPLED_SHARE = 1024, 0.6
+TOKENS_A_STEP = 960
+LSTM_NOISE = {
+    "dropout_embedding": 0.25,
+    "dropout_output": 0.5,
+    "word_dropout": 0.1,
+    "weight_drop": 0.2,
+}
+FFN_NOISE = {"dropout_input": 0.3, "dropout_hidden": 0.2, "dropout_output": 0.4}
+TRANSFORMER_NOISE = {"dropout": 0.2, "dropout_embedding": 0.1}
+NOISE = {"lstm": LSTM_NOISE, "gru": LSTM_NOISE, "rnn": LSTM_NOISE, "ffn": FFN_NOISE}
+# A user who chooses one setting of a kind chooses the kind.
+KINDS = (
+    {"dim", "hidden", "layers", "tie", "heads", "order", "far", "kernels", "averages", "gate"}
+    | {"residual", "norm", "vectors", "activation", "combine"},
+    {"dropout", "dropout_input", "dropout_hidden", "dropout_output", "dropout_embedding"}
+    | {"word_dropout", "weight_drop", "dropout_ramp", "locked_dropout"},
+    {"lr", "optimizer"},
+    {"batch", "bptt"},
+    {"loss", "samples", "full_from"},
+    {"schedule", "warmup"},
+    {"clip"},
+    {"l2"},
+)
+
+
+def sized(
+    config: Config, given: Collection[str], *, vocabulary: int, tokens: int, sentences: int,
+    cores: int, device: str, precision: str,
+) -> tuple[Config, dict[str, Any]]:  # fmt: skip
+    """Return the settings for ``config.training.budget``, and those of them that were chosen here.
+
+    ``given`` are names of settings that the user chose; ``precision`` is what the device can do.
+    """
+    training, model = config.training, config.model
+    if training.budget is None or not model.neural:
+        return config, {}
+    seconds = budget_seconds(training.budget) * (1 - OVERHEAD)
+    rate = RATES.get((device, precision), RATES["cpu", "fp32"])
+    operations = seconds * rate * (1 + SECOND_CORE * (cores - 1) if device == "cpu" else 1)
+    fits = [
+        width
+        for width in WIDTHS
+        if width * width <= tokens
+        and operations / _operations(model.arch, width, vocabulary)
+        >= TOKENS_A_SQUARE * width * width
+    ]
+    width = max(fits, default=WIDTHS[0])
+    if KINDS[0] & set(given):
+        width = model.hidden
+    passes = operations / _operations(model.arch, width, vocabulary) / tokens
+    proposed = _shape(model.arch, width, training.context)
+    strength = min(1.0, max(0.0, (passes - 1) / (NOISY_PASSES - 1)))
+    noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
+    proposed |= {name: round(share * strength, 3) for name, share in noise.items()}
+    proposed["dropout_ramp"] = 0.7 if strength else 0.0
+    proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1))
+    proposed |= _softmax(vocabulary)
+    idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
+    if training.context == "sentence":
+        idle |= {"bptt"}
+    proposed = {name: value for name, value in proposed.items() if name not in idle}
+    for kind in KINDS:
+        if kind & set(given):
+            proposed = {name: value for name, value in proposed.items() if name not in kind}
+    return config.replace(**proposed), proposed
+
+
+def _shape(arch: str, width: int, context: Context) -> dict[str, Any]:
+    """The architecture of a width: word vectors of half its size, tied to the output."""
+    shape: dict[str, Any] = {"hidden": width, "dim": max(16, width // 2), "layers": 1, "tie": True}
+    if arch == "ffn":
+        far = 48 if context == "stream" else 24
+        shape |= {"dim": max(16, width * 2 // 3 // 8 * 8), "layers": 2, "order": 6, "far": far}
+        shape |= {"averages": 4, "gate": True, "residual": True, "norm": "pre"}
+    elif arch in ("attention", "transformer"):
+        shape |= {"hidden": 2 * width, "dim": width, "layers": 3 if width < 256 else 4}
+    return shape
+
+
+def _operations(arch: str, width: int, vocabulary: int) -> float:
+    """Floating-point operations of training on one token: six a multiplied weight."""
+    shape = _shape(arch, width, "stream")
+    hidden, dim, layers = shape["hidden"], shape["dim"], shape["layers"]
+    match arch:
+        case "ffn":
+            inputs = dim * (shape["order"] - 1 + shape["averages"])
+            inner = 2 * (inputs + (layers - 1) * hidden) * hidden  # twice: the gate
+        case "attention" | "transformer":
+            inner = layers * (4 * dim * dim + 2 * dim * hidden)
+        case _:
+            gates = {"lstm": 4, "gru": 3}.get(arch, 1)
+            inner = gates * hidden * (dim + hidden)
+    share = SAMPLED_SHARE if vocabulary <= FULL_SOFTMAX else 1.0
+    words = share * min(SAMPLES + 500, vocabulary) + (1 - share) * vocabulary
+    return 6.0 * (inner + hidden * dim + words * dim)
+
+
+def _steps(arch: str, width: int, context: Context, sentence_tokens: float) -> dict[str, Any]:
+    """How much text a step reads, and how far it goes."""
+    bptt = 64 if arch == "ffn" else 48
+    rows = TOKENS_A_STEP / (bptt if context == "stream" else sentence_tokens + 1)
+    base = 0.002 if arch in ("ffn", "attention", "transformer") else 0.004
+    return {
+        "batch": max(4, round(rows)),
+        "bptt": bptt,
+        "optimizer": "adamw",
+        "lr": round(base * min(2.0, (512 / width) ** 0.5), 5),
+        "clip": 0.5 if arch in ("rnn", "gru", "lstm") else 1.0,
+        "l2": 0.02,
+        "schedule": "cosine",
+        "warmup": 0.03,
+    }
+
+
+def _softmax(vocabulary: int) -> dict[str, Any]:
+    """Over which words the softmax goes in training."""
+    if vocabulary < 4 * SAMPLES:
+        return {"loss": "full"}
+    full_from = SAMPLED_SHARE if vocabulary <= FULL_SOFTMAX else 1.0
+    return {"loss": "sampled", "samples": SAMPLES, "full_from": full_from}

@@ -1,0 +1,112 @@
+"""What is chosen for a time budget."""
+
+import itertools
+
+import pytest
+
+from nplm_cli.architectures import ARCHITECTURES
+from nplm_cli.config import Config
+from nplm_cli.training.sizing import FULL_SOFTMAX, KINDS, WIDTHS, sized
+
+NEURAL = [name for name, arch in ARCHITECTURES.items() if arch.neural]
+
+
+def choose(budget="10m", given=(), arch="lstm", **known):
+    config = Config().replace(arch=arch, budget=budget, context=known.pop("context", "stream"))
+    defaults = {
+        "vocabulary": 10_000,
+        "tokens": 900_000,
+        "sentences": 40_000,
+        "cores": 1,
+        "device": "cpu",
+        "precision": "bf16",
+    }
+    return sized(config, {"budget", "arch", *given}, **{**defaults, **known})
+
+
+@pytest.mark.parametrize("arch", NEURAL)
+def test_more_time_is_never_a_narrower_model_nor_less_noise_per_width(arch):
+    chosen = [choose(f"{s}s", arch=arch)[1] for s in (1, 10, 60, 300, 600, 1800, 3600, 36_000)]
+    for before, after in itertools.pairwise(chosen):
+        assert before.get("hidden", 0) <= after.get("hidden", 0)
+        assert before["dim"] <= after["dim"]
+        if before["dim"] == after["dim"]:
+            noise = [n for n in before if n in KINDS[1] and n != "dropout_ramp"]
+            assert all(before[n] <= after[n] for n in noise)
+    assert chosen[0]["dim"] < chosen[-1]["dim"]
+
+
+@pytest.mark.parametrize("arch", NEURAL)
+@pytest.mark.parametrize("context", ["sentence", "stream"])
+def test_the_settings_are_those_of_a_training(arch, context):
+    """They go into the configuration, and none of them is idle."""
+    from nplm_cli.cli.options import idle_options
+
+    config, chosen = choose(arch=arch, context=context)
+    assert {name: getattr(section(config, name), name) for name in chosen} == chosen
+    assert not idle_options(config, chosen)
+
+
+def section(config, name):
+    return next(s for s in (config.model, config.training) if hasattr(s, name))
+
+
+def test_a_short_text_gets_a_small_model_whatever_the_time():
+    _, chosen = choose("10h", tokens=10_000, sentences=500, vocabulary=800)
+    assert chosen["hidden"] ** 2 <= 10_000
+    assert chosen["loss"] == "full"
+
+
+def test_one_pass_needs_no_dropout():
+    _, chosen = choose("60s", tokens=10**9, sentences=10**7)
+    assert chosen["dropout_output"] == 0
+    assert "dropout_ramp" not in chosen or chosen["dropout_ramp"] == 0
+
+
+def test_a_slower_machine_gets_a_smaller_model():
+    widths = [
+        choose(**known)[1]["hidden"]
+        for known in (
+            {"precision": "fp32", "budget": "4m"},
+            {"precision": "bf16", "budget": "4m"},
+            {"precision": "bf16", "budget": "4m", "cores": 16},
+            {"precision": "bf16", "budget": "4m", "device": "cuda"},
+        )
+    ]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[1] < widths[2]
+    assert set(widths) <= set(WIDTHS)
+
+
+def test_a_large_vocabulary_stays_on_samples():
+    assert choose(vocabulary=FULL_SOFTMAX)[1]["full_from"] < 1
+    assert choose(vocabulary=FULL_SOFTMAX + 1)[1]["full_from"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("hidden", {"hidden", "dim", "tie", "layers"}),
+        ("dropout", {"dropout_output", "weight_drop", "dropout_ramp"}),
+        ("lr", {"lr", "optimizer"}),
+        ("batch", {"batch", "bptt"}),
+        ("loss", {"loss", "samples", "full_from"}),
+    ],
+)
+def test_what_the_user_chose_is_left_alone(given, kept):
+    _, free = choose()
+    config, chosen = choose(given=(given,))
+    assert kept <= set(free) | {"loss"}
+    assert not kept & set(chosen)
+    assert chosen, "the other kinds are still chosen"
+    defaults = Config()
+    for name in kept:
+        assert getattr(section(config, name), name) == getattr(section(defaults, name), name)
+
+
+def test_without_a_budget_nothing_is_chosen():
+    config = Config().replace(epochs=3)
+    known = {"vocabulary": 10, "tokens": 10, "sentences": 2, "cores": 1}
+    assert sized(config, (), **known, device="cpu", precision="fp32") == (config, {})
+    counts = Config().replace(arch="ngram", budget="10m")
+    assert sized(counts, (), **known, device="cpu", precision="fp32") == (counts, {})

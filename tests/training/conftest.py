@@ -31,16 +31,16 @@ class Training:
         network.embedding.weight.requires_grad_(not self.model.freeze_vectors)
         return Trainer(network, self.train, self.valid, self.config, self.files, **arguments)
 
-    def run(self, *stops: int) -> Trainer:
+    def run(self, *stops: int, **arguments) -> Trainer:
         """Train to the end; at each of the steps ``stops`` everything is lost but the files."""
         for stop in stops:
-            trainer = self.trainer()
+            trainer = self.trainer(**arguments)
             trainer.interrupted = lambda t=trainer, s=stop: t.progress.step >= s
             trainer.resume()
             with pytest.raises(Interrupted):
                 trainer.fit()
             assert trainer.progress.step == stop
-        trainer = self.trainer()
+        trainer = self.trainer(**arguments)
         trainer.resume()
         trainer.fit()
         return trainer

@@ -222,25 +222,34 @@ class Trainer:
     def _backward(self, batch: Batch, predictions: int) -> float:
         """Add the gradient of the mean loss over a step; returns the batch's nats in all."""
         model = self.model
-        fresh_B = torch.from_numpy(batch.fresh_B).to(self.device)
-        state = model.carried_state(self.state, fresh_B)
-        hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(self.device), state)
+        state = model.carried_state(self.state, self._to_device(batch.fresh_B))
+        hidden_BTD, state = model(self._to_device(batch.ids_BT), state)
         self.state = tuple(tensor.detach() for tensor in state)
-        counted = batch.targets_BT >= 0
-        counted_BT = torch.from_numpy(counted).to(self.device)
+        hidden_ND = hidden_BTD.flatten(0, 1)
+        counted = np.flatnonzero(batch.targets_BT >= 0)
+        if len(counted) < len(hidden_ND):
+            hidden_ND = hidden_ND.index_select(0, self._to_device(counted))
         total = self._loss()(
-            hidden_BTD[counted_BT],
+            hidden_ND,
             model.output_weight,
             model.output.bias,
-            torch.from_numpy(batch.targets_BT[counted]).to(self.device),
+            self._to_device(batch.targets_BT.ravel()[counted]),
         )
         objective = total / predictions
         if self.config.ar or self.config.tar:
             states = model.last_states()
+            counted_BT = self._to_device(batch.targets_BT >= 0)
             penalty = activation_penalty(*states, counted_BT, self.config.ar, self.config.tar)
             objective = objective + penalty * (batch.predictions / predictions)
         objective.backward()
         return float(total.detach())
+
+    def _to_device(self, array: np.ndarray) -> torch.Tensor:
+        """Copy to the device; from pinned memory a GPU fetches it while it computes."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
     def _sampled_loss(self, train: Part) -> SampledLoss | None:
         if self.config.loss == "full":

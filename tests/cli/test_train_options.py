@@ -374,7 +374,7 @@ def test_progress(nplm, texts, tmp_path, monkeypatch, style):
         ("activation", ("tanh", "relu", "sigmoid", "gelu")),
         ("optimizer", ("sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad")),
         ("schedule", ("constant", "linear", "cosine", "plateau")),
-        ("init", ("small", "uniform01", "gaussian01", "zero")),
+        ("init", ("small", "counts", "uniform01", "gaussian01", "zero")),
         ("split-by", ("hash", "order", "none")),
     ],
 )

@@ -276,7 +276,7 @@ def test_overfits_one_batch(config, make_part):
     assert nats.item() > 3 * math.log(3) - 1e-3
 
 
-@pytest.mark.parametrize("init", ["small", "uniform01", "gaussian01", "zero"])
+@pytest.mark.parametrize("init", ["small", "counts", "uniform01", "gaussian01", "zero"])
 def test_same_seed_same_bytes(config, init, tmp_path):
     digests = []
     for seed in (5, 5, 6):

@@ -91,10 +91,11 @@ class ModelConfig(Section):
     )
     output_bias: bool = option(True, "A bias for each word in the output layer.")
     hidden_bias: bool = option(True, "Biases in the hidden layers.")
-    init: Literal["small", "uniform01", "gaussian01", "zero"] = option(
+    init: Literal["small", "counts", "uniform01", "gaussian01", "zero"] = option(
         "small",
-        "First weights: small and random around 0; uniform in 0..1; gaussian in 0..1 "
-        "(mean 0.5, clipped); all zero.",
+        "First weights: small and random around 0; the same but word vectors and output biases "
+        "counted in the training text (PPMI and SVD, log frequencies); uniform in 0..1; gaussian "
+        "in 0..1 (mean 0.5, clipped); all zero.",
     )
     init_scale: float = option(1.0, "Factor on the first weights.", above=0)
     vectors: str | None = option(

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 
 from nplm_cli import events
-from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.preparation import DATA_FOLDER
+from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
+from nplm_cli.models.initialisation import first_weights_from_counts
 from nplm_cli.query.run import Run
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.loop import Trainer
@@ -33,6 +35,9 @@ def build_network(
     network = build(config.model, len(run.vocabulary), config.training.dropout_rates)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
     has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
+    if config.model.init == "counts" and not has_weights:
+        part = open_parts(run.folder / DATA_FOLDER)["train"]
+        first_weights_from_counts(network, part.ids_N, config.training.seed)
     if config.model.vectors is not None and not has_weights:
         _load_pretrained(run, network, on_event)
     network.embedding.weight.requires_grad_(not config.model.freeze_vectors)

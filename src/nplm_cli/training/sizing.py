@@ -9,6 +9,7 @@ width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE
 noise     dropout grows with the number of passes over the text: none for one pass, the whole of
           ``FULL_NOISE`` from ``NOISY_PASSES`` on
 rate      falls with the square root of the width, as the updates of wider layers add up
+first     word vectors and output biases are counted in the text (``--init counts``)
 softmax   over a sample of the words for the first part of the time, then over all of them; large
           vocabularies are trained on samples throughout
 
@@ -46,13 +47,14 @@ NOISE = {"lstm": LSTM_NOISE, "gru": LSTM_NOISE, "rnn": LSTM_NOISE, "ffn": FFN_NO
 # A user who chooses one setting of a kind chooses the kind.
 KINDS = (
     {"dim", "hidden", "layers", "tie", "heads", "order", "far", "kernels", "averages", "gate"}
-    | {"residual", "norm", "vectors", "activation", "combine"},
+    | {"residual", "norm", "activation", "combine", "vectors"},
     {"dropout", "dropout_input", "dropout_hidden", "dropout_output", "dropout_embedding"}
     | {"word_dropout", "weight_drop", "dropout_ramp", "locked_dropout"},
     {"lr", "optimizer"},
     {"batch", "bptt"},
     {"loss", "samples", "full_from"},
     {"schedule", "warmup"},
+    {"init", "vectors"},
     {"clip"},
     {"l2"},
 )
@@ -89,7 +91,7 @@ def sized(
     proposed |= {name: round(share * strength, 3) for name, share in noise.items()}
     proposed["dropout_ramp"] = 0.7 if strength else 0.0
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1))
-    proposed |= _softmax(vocabulary)
+    proposed |= {**_softmax(vocabulary), "init": "counts"}
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
     if training.context == "sentence":
         idle |= {"bptt"}

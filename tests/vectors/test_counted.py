@@ -8,8 +8,8 @@ import torch
 
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.models import build
-from nplm_cli.models.initialisation import first_weights_from_counts
 from nplm_cli.models.output import prediction_nll
+from nplm_cli.training.first_weights import from_counts
 from nplm_cli.vectors.counted import count_vectors, neighbour_counts, ppmi, truncated_svd
 
 # I like deep learning . / I like NLP . / I enjoy flying .  (W-31), 8 stands between sentences
@@ -111,7 +111,7 @@ def test_first_weights(make_part):
     model = build(ModelConfig(order=3, dim=6, hidden=5).resolved(), 9, DropoutRates())
     model.init_weights(torch.Generator().manual_seed(1))
     random_rows = model.embedding.weight.detach().clone()
-    first_weights_from_counts(model, part.ids_N, seed=1)
+    from_counts(model, part.ids_N, seed=1)
     rows = model.embedding.weight.detach()
     assert torch.equal(rows[8], random_rows[8]), "a word without neighbours keeps its vector"
     assert not torch.equal(rows[3], random_rows[3])

@@ -2,22 +2,19 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from nplm_cli import events
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
-from nplm_cli.errors import ConfigError
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
-from nplm_cli.models.initialisation import first_weights_from_counts
 from nplm_cli.query.run import Run
 from nplm_cli.training.devices import memory_estimate, pick_device
+from nplm_cli.training.first_weights import from_counts, from_file
 from nplm_cli.training.loop import Trainer
 from nplm_cli.training.precision import DTYPES, pick_precision
 from nplm_cli.training.store import RunFiles
-from nplm_cli.vectors.pretrained import initial_rows
 
 
 def build_network(
@@ -37,9 +34,9 @@ def build_network(
     has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
     if config.model.init == "counts" and not has_weights:
         part = open_parts(run.folder / DATA_FOLDER)["train"]
-        first_weights_from_counts(network, part.ids_N, config.training.seed)
+        from_counts(network, part.ids_N, config.training.seed)
     if config.model.vectors is not None and not has_weights:
-        _load_pretrained(run, network, on_event)
+        from_file(network, run, on_event)
     network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
     return network.to(device)
 
@@ -89,24 +86,3 @@ def open_trainer(
         if reopened:
             trainer.reopen()
     return trainer
-
-
-def _load_pretrained(run: Run, network: LanguageModel, on_event: events.OnEvent) -> None:
-    path = run.config.model.vectors
-    assert path is not None
-    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
-    if vectors.shape[1] != run.config.model.dim:
-        raise ConfigError(
-            f"{path} has vectors of {vectors.shape[1]} dimensions, --dim is "
-            f"{run.config.model.dim}: give --dim {vectors.shape[1]}"
-        )
-    with torch.no_grad():
-        network.embedding.weight[torch.from_numpy(np.asarray(rows))] = torch.from_numpy(vectors)
-    counts = run.vocabulary.counts
-    share = counts[rows].sum() / max(counts[2:].sum(), 1)
-    on_event(
-        events.Message(
-            f"{path}: vectors for {coverage.found:,} of {coverage.total:,} words "
-            f"({share:.1%} of the known training tokens); the others start at random"
-        )
-    )

@@ -1,5 +1,7 @@
 """Noise of training: where it acts, how much, from which generator; and activation penalties."""
 
+import math
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID
 from nplm_cli.models import build
 from nplm_cli.models.regularisation import Dropout, EmbeddingDropout, WordDropout
 from nplm_cli.training.losses import activation_penalty
+from nplm_cli.training.optimizers import Schedule
 
 
 def seeded(module, seed=1):
@@ -130,3 +133,48 @@ def test_the_penalty_shrinks_the_states(training):
         hidden, _ = trainer.model.eval()(ids, trainer.model.initial_state(1))
         sizes[ar] = float(hidden.detach().pow(2).mean())
     assert sizes[5.0] < 0.5 * sizes[0.0]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.05, 0.25, 0.5, 0.9])
+def test_the_share_that_is_dropped(share):
+    dropout = Dropout(share)
+    dropout.generator = torch.Generator().manual_seed(3)
+    kept = dropout.kept((1000, 1000), torch.device("cpu"))
+    deviation = math.sqrt(share * (1 - share) / 1e6)
+    assert abs((~kept).double().mean().item() - share) < 4 * deviation + 2**-17
+    # Neither rows nor neighbours have anything in common: four cells come of one draw.
+    dropped = (~kept).double() - share
+    for lag in (1, 2, 3, 4, 1000):
+        pairs = dropped.flatten()
+        correlation = (pairs[lag:] * pairs[:-lag]).mean() / (share * (1 - share))
+        assert abs(correlation.item()) < 5e-3
+
+
+def test_what_is_kept_is_scaled():
+    dropout = Dropout(0.2)
+    dropout.generator = torch.Generator().manual_seed(3)
+    x = torch.full((50, 40), 3.0)
+    values = set(dropout(x).flatten().tolist())
+    assert values == {0.0, 3.75}
+
+
+def test_a_ramp_raises_all_noise_on_a_line():
+    schedule = Schedule(TrainingConfig(dropout=0.5, dropout_ramp=0.5))
+    assert [schedule.noise(done) for done in (0, 0.25, 0.5, 1)] == pytest.approx([0.2, 0.6, 1, 1])
+    assert Schedule(TrainingConfig(dropout=0.5)).noise(0.0) == 1
+    model = build(ModelConfig(dim=4, hidden=5).resolved(), 7, DropoutRates(output=0.5, word=0.1))
+    model.set_noise(0.6)
+    assert model.output_dropout.share == pytest.approx(0.3)
+    assert model.word_dropout.share == pytest.approx(0.06)
+    model.set_noise(1.0)
+    assert model.output_dropout.share == 0.5
+
+
+def test_the_trainer_sets_the_strength_of_each_step(training, monkeypatch):
+    trainer = training(epochs=2, dropout=0.5, dropout_ramp=0.5).trainer()
+    seen = []
+    real = trainer.model.set_noise
+    monkeypatch.setattr(trainer.model, "set_noise", lambda s: (seen.append(s), real(s)))
+    trainer.fit()
+    total = trainer.length.total_steps
+    assert seen == pytest.approx([min(1, 0.2 + 0.8 * n / total / 0.5) for n in range(total)])

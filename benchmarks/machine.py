@@ -24,15 +24,19 @@ def environment() -> dict[str, str]:
 
 
 def cpu_model() -> str:
-    """Name of the processor as the system tells it."""
+    """Name of the processor as the system tells it, with family and model where it does."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
+    facts: dict[str, str] = {}
     for line in lines:
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" not in facts:
+        return name
+    return f"{name} (family {facts['cpu family']}, model {facts.get('model')})"
 
 
 def cores() -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class PlainFeedforward(nn.Module):
@@ -69,6 +70,103 @@ def plain_training(
         return count * batch / (time.perf_counter() - began)
 
     return steps
+
+
+class PlainLstm(nn.Module):
+    """One LSTM layer, tied through a projection, with the dropouts of Merity et al. (2018)."""
+
+    def __init__(self, vocabulary: int, dim: int, hidden: int):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, dim)
+        self.lstm = nn.LSTM(dim, hidden, batch_first=True)
+        self.projection = nn.Linear(hidden, dim, bias=False)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.before = 0
+
+    def start(self, rows: int) -> tuple[Tensor, ...]:
+        """State before the first word."""
+        return (torch.zeros(1, rows, self.lstm.hidden_size),) * 2
+
+    def forward(self, ids_BT: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Logits (B, T, V) and the state, detached."""
+        lstm, table_VE = self.lstm, self.embedding.weight
+        dropped_BT = torch.rand(ids_BT.shape) < 0.1  # words read as <unk>
+        ids_BT = ids_BT.masked_fill(dropped_BT & (ids_BT != 1), 0)
+        kept_V1 = F.dropout(torch.ones(len(table_VE), 1), 0.25)  # whole word types
+        x_BTE = self.embedding(ids_BT) * F.embedding(ids_BT, kept_V1)
+        recurrent = F.dropout(lstm.weight_hh_l0, 0.2)
+        weights = [lstm.weight_ih_l0, recurrent, lstm.bias_ih_l0, lstm.bias_hh_l0]
+        # What nn.LSTM calls: torch's fused kernel.
+        output_BTH, *state = torch.lstm(x_BTE, state, weights, True, 1, 0.0, True, False, True)
+        hidden_BTE = self.projection(F.dropout(output_BTH, 0.5))
+        logits_BTV = F.linear(hidden_BTE, table_VE, self.bias)
+        return logits_BTV, *(piece.detach() for piece in state)
+
+
+class PlainWindow(nn.Module):
+    """n - 1 vectors side by side, a hidden layer, a residual one, tied through a projection."""
+
+    def __init__(self, vocabulary: int, order: int, dim: int, hidden: int):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, dim)
+        self.first = nn.Linear((order - 1) * dim, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.projection = nn.Linear(hidden, dim, bias=False)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.before = order - 2  # words of context that a strip needs beside those it reads
+
+    def start(self, rows: int) -> tuple[Tensor, ...]:
+        """Nothing: the strip holds the words before."""
+        return ()
+
+    def forward(self, ids_BS: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Logits (B, T, V) of S = T + n - 2 ids; each vector is looked up once."""
+        x_BSE = F.dropout(self.embedding(ids_BS), 0.3)
+        positions = ids_BS.shape[1] - self.before
+        window = [x_BSE[:, k : k + positions] for k in range(self.before + 1)]
+        hidden_BTH = F.gelu(self.first(torch.cat(window, dim=2)))
+        hidden_BTH = hidden_BTH + F.gelu(self.second(F.dropout(hidden_BTH, 0.3)))
+        hidden_BTE = self.projection(F.dropout(hidden_BTH, 0.3))
+        return F.linear(hidden_BTE, self.embedding.weight, self.bias), *state
+
+
+class PlainStream:
+    """The plain training loop over one stream cut into strips: fp32, clipping, fused AdamW."""
+
+    def __init__(
+        self, model: PlainLstm | PlainWindow, ids_N: np.ndarray, batch: int, bptt: int, clip: float
+    ):
+        self.model: nn.Module = model
+        self.before, self.bptt, self.clip = model.before, bptt, clip
+        strip = len(ids_N) // batch
+        ids_BS = np.asarray(ids_N)[: strip * batch].reshape(batch, strip).astype(np.int64)
+        self.ids_BS = torch.from_numpy(ids_BS)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=0.002, weight_decay=0.0, fused=True
+        )
+        self.state = model.start(batch)
+        self.at = self.before
+
+    def step(self) -> int:
+        """Train on the next ``bptt`` words of each strip; returns the number of predictions."""
+        if self.at + self.bptt >= self.ids_BS.shape[1]:
+            self.at = self.before
+        end = self.at + self.bptt
+        ids, targets = (
+            self.ids_BS[:, self.at - self.before : end],
+            self.ids_BS[:, self.at + 1 : end + 1],
+        )
+        self.at = end
+        self.optimizer.zero_grad(set_to_none=True)
+        logits_BTV, *self.state = self.model(ids, self.state)
+        loss = F.cross_entropy(logits_BTV.flatten(0, 1), targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        loss.item()
+        return targets.numel()
 
 
 @torch.no_grad()

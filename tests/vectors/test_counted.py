@@ -65,6 +65,8 @@ def test_ppmi_by_its_formula():
         for c in range(9):
             n = counts[w, c]
             value = max(0.0, math.log(len(IDS) * n / (total[w] * total[c]))) if n else 0.0
+            least = min(total[w], total[c])
+            value *= n / (n + 1) * least / (least + 1)
             assert found[w, c] == pytest.approx(value, abs=1e-5)
 
 

@@ -6,8 +6,8 @@ Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
 
 width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
           whose square the text has tokens for: more units than that are learned by heart
-noise     dropout grows with the number of passes over the text: none for one pass, the whole of
-          ``FULL_NOISE`` from ``NOISY_PASSES`` on
+noise     dropout grows with the square root of the passes over the text after the first: none for
+          one pass, the whole of ``NOISE`` from ``NOISY_PASSES`` on
 rate      falls with the square root of the width, as the updates of wider layers add up
 first     word vectors and output biases are counted in the text (``--init counts``)
 softmax   over a sample of the words for the first part of the time, then over all of them; large
@@ -37,11 +37,17 @@ SAMPLES, SAMPLED_SHARE = 1024, 0.6
 TOKENS_A_STEP = 960
 LSTM_NOISE = {
     "dropout_embedding": 0.25,
-    "dropout_output": 0.5,
-    "word_dropout": 0.1,
-    "weight_drop": 0.2,
+    "dropout_output": 0.6,
+    "word_dropout": 0.06,
+    "weight_drop": 0.22,
 }
-FFN_NOISE = {"dropout_input": 0.3, "dropout_hidden": 0.2, "dropout_output": 0.4}
+FFN_NOISE = {
+    "dropout_input": 0.3,
+    "dropout_hidden": 0.3,
+    "dropout_output": 0.5,
+    "dropout_embedding": 0.15,
+    "word_dropout": 0.05,
+}
 TRANSFORMER_NOISE = {"dropout": 0.2, "dropout_embedding": 0.1}
 NOISE = {"lstm": LSTM_NOISE, "gru": LSTM_NOISE, "rnn": LSTM_NOISE, "ffn": FFN_NOISE}
 # A user who chooses one setting of a kind chooses the kind.
@@ -52,7 +58,7 @@ KINDS = (
     | {"word_dropout", "weight_drop", "dropout_ramp", "locked_dropout"},
     {"lr", "optimizer"},
     {"batch", "bptt"},
-    {"loss", "samples", "full_from"},
+    {"loss", "samples", "full_from", "softmax", "cutoffs", "tail_division"},
     {"schedule", "warmup"},
     {"init", "vectors"},
     {"clip"},
@@ -86,9 +92,9 @@ def sized(
         width = model.hidden
     passes = operations / _operations(model.arch, width, vocabulary) / tokens
     proposed = _shape(model.arch, width, training.context)
-    strength = min(1.0, max(0.0, (passes - 1) / (NOISY_PASSES - 1)))
+    strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
     noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
-    proposed |= {name: round(share * strength, 3) for name, share in noise.items()}
+    proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
     proposed["dropout_ramp"] = 0.7 if strength else 0.0
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1))
     proposed |= {**_softmax(vocabulary), "init": "counts"}

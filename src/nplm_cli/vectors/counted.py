@@ -1,11 +1,13 @@
 """Word vectors by counting: which words stand beside a word, and the SVD of that table.
 
-    PPMI(w, c) = max(0, ln (N n(w, c) / (n(w) n(c))))
-    PPMI ~ U_d S_d V_d',   vectors U_d S_d^(1/2)
+    PPMI(w, c) = max(0, ln (N n(w, c) / (n(w) n(c)))) n(w, c) / (n(w, c) + 1) m / (m + 1)
+    PPMI ~ U_d S_d V_d',   vectors U_d S_d
 
-A column c is one of the most frequent words at one of the places -2, -1, +1, +2 from w. Counting
-neighbours place by place: Bullinaria & Levy (2007); the square root of S: Levy, Goldberg & Dagan
-(2015); the randomised SVD: Halko, Martinsson & Tropp (2011).
+A column c is one of the most frequent words at one of the places -2, -1, +1, +2 from w, and m the
+smaller of n(w) and n(c): what was seen once or twice is believed by half (Pantel & Lin 2002).
+Without that, and with the square root of S, a network that begins with the vectors learns its text
+by heart sooner (docs/results.md). Counting neighbours place by place: Bullinaria & Levy (2007);
+the randomised SVD: Halko, Martinsson & Tropp (2011).
 
 Shape suffixes: N tokens, R words with a vector, C columns, D dimensions, K sketch.
 """
@@ -31,7 +33,7 @@ def count_vectors(ids_N: np.ndarray, vocabulary_size: int, dim: int, seed: int) 
         [ppmi(neighbour_counts(ids_N, place, words, columns), ids_N) for place in PLACES], axis=1
     )
     left_RD, values_D = truncated_svd(table_RC, dim, np.random.default_rng(seed))
-    vectors_RD = left_RD * np.sqrt(values_D)
+    vectors_RD = left_RD * values_D
     lengths_R1 = np.linalg.norm(vectors_RD, axis=1, keepdims=True)
     typical = max(float(np.sqrt(np.mean(lengths_R1**2))), 1e-12)
     wanted_R1 = np.clip(lengths_R1 / typical, 0.5, 1.5)
@@ -49,7 +51,7 @@ def neighbour_counts(ids_N: np.ndarray, place: int, words: int, columns: int) ->
 
 
 def ppmi(counts_RC: np.ndarray, ids_N: np.ndarray) -> np.ndarray:
-    """Positive pointwise mutual information (nats, float32) of counts from a text."""
+    """Positive pointwise mutual information (nats, float32) of counts, less where they are few."""
     words, columns = counts_RC.shape
     total_V = np.bincount(np.asarray(ids_N), minlength=max(words, columns))
     with np.errstate(divide="ignore"):
@@ -60,7 +62,11 @@ def ppmi(counts_RC: np.ndarray, ids_N: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         table_RC -= log_V[:words, None]
         table_RC -= log_V[:columns]
-    return np.nan_to_num(np.maximum(table_RC, 0, out=table_RC), copy=False, posinf=0.0)
+    np.nan_to_num(np.maximum(table_RC, 0, out=table_RC), copy=False, posinf=0.0)
+    least_RC = np.minimum(total_V[:words, None], total_V[:columns]).astype(np.float32)
+    table_RC *= counts_RC / (counts_RC + np.float32(1))
+    table_RC *= least_RC / (least_RC + 1)
+    return table_RC
 
 
 def truncated_svd(

@@ -36,7 +36,7 @@ def run(command: str) -> str:
         environment = dict(os.environ)
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         # Whoever reads the README has no such run yet; here it may stand from the last time.
-        again = " --force" if command.startswith("nplm train") else ""
+        again = " --force" if command.startswith(("nplm train", "nplm mix")) else ""
         done = subprocess.run(
             command + again,
             shell=True,

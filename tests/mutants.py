@@ -91,8 +91,8 @@ MUTANTS = (
     mutant(
         "padding in the loss",
         "positions after the end of a short sentence are trained on",
-        (LOOP, "counted = batch.targets_BT >= 0", "counted = batch.targets_BT >= -1"),
-        (LOOP, "batch.targets_BT[counted])", "batch.targets_BT[counted].clip(0))"),
+        (LOOP, "np.flatnonzero(batch.targets_BT >= 0)", "np.flatnonzero(batch.targets_BT >= -1)"),
+        (LOOP, "batch.targets_BT.ravel()[counted])", "batch.targets_BT.ravel()[counted].clip(0))"),
         tests="training",
     ),
     mutant(
@@ -213,7 +213,7 @@ MUTANTS = (
     mutant(
         "no clipping",
         "--clip does nothing",
-        (LOOP, "parameter.grad.mul_(self.config.clip / norm)", "pass"),
+        (LOOP, "self.weights.gradient_P.mul_(self.config.clip / norm)", "pass"),
         tests="training",
     ),
     mutant(
@@ -264,8 +264,38 @@ MUTANTS = (
     mutant(
         "dropout without scaling",
         "what is left is not made larger: means shrink in training only",
-        ("models/regularisation.py", ".bernoulli_(keep, generator=self.generator).div_(keep)", ".bernoulli_(keep, generator=self.generator)"),
+        ("models/regularisation.py", "(x * kept).mul_(1 / (1 - self.share))", "x * kept"),
         tests="training",
+    ),
+    mutant(
+        "masks of half the bits",
+        "cells of a row share their fate",
+        ("models/regularisation.py", "drawn.view(torch.int16)[:cells]", "drawn.view(torch.int16)[: -(-cells // 2)].repeat_interleave(2)[:cells]"),
+        tests="training",
+    ),
+    mutant(
+        "weights never published",
+        "a model in bf16 keeps computing with its first weights",
+        ("training/weights.py", "self.working_P.copy_(self.master_P)", "pass"),
+        tests="training",
+    ),
+    mutant(
+        "no time for the report",
+        "a budget is spent on training alone",
+        ("training/length.py", "max(self.budget - self.reserve, self.budget / 2)", "self.budget"),
+        tests="training",
+    ),
+    mutant(
+        "noise without a ramp",
+        "--dropout-ramp has no effect",
+        ("training/optimizers.py", "min(1.0, 0.2 + 0.8 * done / self.ramp) if self.ramp else 1.0", "1.0"),
+        tests="training",
+    ),
+    mutant(
+        "information that is not positive",
+        "PPMI keeps negative cells",
+        ("vectors/counted.py", "np.maximum(table_RC, 0, out=table_RC)", "np.maximum(table_RC, -9, out=table_RC)"),
+        tests="vectors",
     ),
     mutant(
         "weight drop does nothing",
@@ -365,7 +395,7 @@ MUTANTS = (
     mutant(
         "unknown words not counted",
         "the ledger says that no word is unknown",
-        (LEDGER, "oov = int(is_oov.sum())", "oov = 0"),
+        (LEDGER, "float(nll_N.sum()), int(is_oov.sum()), part", "float(nll_N.sum()), 0, part"),
         tests="evaluation",
     ),
     mutant(

@@ -141,7 +141,7 @@ def _entry(run: Run, text: ScoredText, resamples: int, seed: int) -> Entry:
     training = (run.report() or {})["training"]
     record = {
         "run": text.name,
-        "arch": run.config.model.arch,
+        "arch": run.arch,
         "parameters": run.parameters,
         "tokens_per_second": _speed(run.folder / "metrics.jsonl", training),
         "training_seconds": training.get("seconds"),

@@ -8,27 +8,62 @@ import numpy as np
 
 from nplm_cli import events
 from nplm_cli.architectures import ARCHITECTURES
-from nplm_cli.config import Context
-from nplm_cli.corpus.shards import Part
-from nplm_cli.errors import ConfigError
+from nplm_cli.config import CacheConfig, Context, DynamicConfig
+from nplm_cli.corpus.preparation import DATA_FOLDER
+from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
+from nplm_cli.query.mixture import blended, first_neural, joint_order, mixed_log_probs
+from nplm_cli.query.readers import (
+    OnBatch,
+    OnStates,
+    Reader,
+    component_log_probs,
+    in_order,
+    numpy_reader,
+)
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer, score_baselines
 
 
-def part_ledger(run: Run, part: Part, nll_N: np.ndarray, context: Context) -> dict[str, Any]:
-    """Return the ledger of nats that some scorer gave, with the run's baselines."""
-    model = run.config.model
-    reach = model.context
-    return ledger(
+def part_ledger(
+    run: Run,
+    part: Part,
+    nll_N: np.ndarray,
+    context: Context,
+    *,
+    caches: Sequence[CacheConfig] = (),
+    dynamic: DynamicConfig | None = None,
+) -> dict[str, Any]:
+    """Return the ledger of nats that some scorer gave, with the run's baselines.
+
+    ``caches`` are those besides a mixture's own. ``mixture``, ``caches`` and ``dynamic`` of the
+    ledger say what gave the nats besides a single model; None where nothing did.
+    """
+    weights, caches = blended(run, caches)
+    models = [component.config.model for component in run.components]
+    orders = [None if model.context is None else model.context + 1 for model in models]
+    strided = run.mixture is None and "stride" in ARCHITECTURES[run.arch].settings
+    result = ledger(
         part,
         nll_N,
         context=context,
-        order=None if reach is None else reach + 1,
-        stride=model.stride if "stride" in ARCHITECTURES[model.arch].settings else None,
+        order=joint_order(orders, caches, first_neural(run.components)),
+        stride=models[0].stride if strided else None,
         unknown=run.unknown_types,
         baselines=score_baselines(run, part, context),
     )
+    result["mixture"] = None
+    if run.mixture is not None:
+        made_of = zip(run.components, run.mixture.components, weights, strict=False)
+        result["mixture"] = [
+            {"component": component.folder.name, "run": was.run, "arch": was.arch, "weight": weight}
+            for component, was, weight in made_of
+        ]
+    given = zip(caches, weights[len(models) :], strict=True)
+    result["caches"] = [{**cache.to_json(), "weight": weight} for cache, weight in given] or None
+    result["dynamic"] = None if dynamic is None else dynamic.to_json()
+    return result
 
 
 def evaluate_text(
@@ -38,39 +73,37 @@ def evaluate_text(
     context: Context | None = None,
     stride: int | None = None,
     corpus_changes: dict[str, Any] | None = None,
+    caches: Sequence[CacheConfig] = (),
+    dynamic: DynamicConfig | None = None,
     device: str = "auto",
     on_event: events.OnEvent = events.ignore,
 ) -> dict[str, Any]:
     """Return the ledger of any text under a finished run.
 
     ``stride`` takes the place of the run's own; raises ConfigError where no window moves.
+    ``caches`` are mixed in and ``dynamic`` lets the weights of neural models follow the text.
     """
-    from nplm_cli.corpus.formats import read_sentences
-    from nplm_cli.corpus.shards import encode_sentences
-
     if stride is not None:
-        if "stride" not in ARCHITECTURES[run.config.model.arch].settings:
-            raise ConfigError(f"--stride: --arch {run.config.model.arch} has no window that moves")
+        if run.mixture is not None or "stride" not in ARCHITECTURES[run.arch].settings:
+            raise ConfigError(f"--stride: --arch {run.arch} has no window that moves")
         other = Run(run.folder)  # the caller's run keeps its own
         other.config = run.config.replace(stride=stride)
         run = other
-    changes = {"format": "auto", "encoding": "auto", **(corpus_changes or {})}
-    settings = dataclasses.replace(run.config.corpus, **changes)
-    # What the user says of this text stands above how the training text was read.
-    kept = {k: changes[k] for k in ("sentences", "blank_lines") if changes.get(k, "auto") != "auto"}
-    reader = read_sentences(
-        inputs,
-        settings,
-        recipe=dataclasses.replace(run.recipe, **kept),
-        on_event=lambda text: on_event(events.Message(text)),
-    )
-    part = encode_sentences(reader, run.vocabulary)
+    part = read_text(run, inputs, corpus_changes, on_event)
     policy = context or run.config.training.context
-    if not run.config.model.neural:
-        nll_N = open_scorer(run).nll(part, policy)
-    else:
-        nll_N = _torch_nll(run, part, policy, device, on_event)
-    result = part_ledger(run, part, nll_N, policy)
+    tell_policies(run.components, policy, on_event)
+    weights, all_caches = blended(run, caches)
+    log_p_KN = text_log_probs(
+        run.components,
+        part,
+        policy,
+        caches=all_caches,
+        dynamic=dynamic,
+        device=device,
+        on_event=on_event,
+    )
+    nll_N = 0.0 - mixed_log_probs(log_p_KN, weights)
+    result = part_ledger(run, part, nll_N, policy, caches=caches, dynamic=dynamic)
     if result["oov_share"] > OOV_WARNING_SHARE:
         cure = (
             "compare by ppl_oov_adjusted or bits_per_char, not by ppl"
@@ -83,21 +116,126 @@ def evaluate_text(
     return result
 
 
-def _torch_nll(
-    run: Run, part: Part, context: Context, device: str, on_event: events.OnEvent
-) -> np.ndarray:
-    from nplm_cli.evaluation.evaluator import evaluate
-    from nplm_cli.models import build
-    from nplm_cli.training.checkpoints import load_weights
-    from nplm_cli.training.devices import pick_device
+def read_text(
+    run: Run,
+    inputs: Sequence[str],
+    corpus_changes: dict[str, Any] | None = None,
+    on_event: events.OnEvent = events.ignore,
+) -> Part:
+    """Read a text as the training text of a run was read, but for its format and encoding."""
+    from nplm_cli.corpus.formats import read_sentences
+    from nplm_cli.corpus.shards import encode_sentences
 
-    weights = run.weights.path  # opened, its shapes checked, before memory is taken
-    network = build(run.config.model, len(run.vocabulary))
-    load_weights(weights, network)
-    network.to(pick_device(device))
-    return evaluate(
-        network,
-        part,
-        context,
-        on_progress=lambda n: on_event(events.Progress("evaluating", n, part.predictions)),
+    changes = {"format": "auto", "encoding": "auto", **(corpus_changes or {})}
+    settings = dataclasses.replace(run.config.corpus, **changes)
+    # What the user says of this text stands above how the training text was read.
+    kept = {k: changes[k] for k in ("sentences", "blank_lines") if changes.get(k, "auto") != "auto"}
+    reader = read_sentences(
+        inputs,
+        settings,
+        recipe=dataclasses.replace(run.recipe, **kept),
+        on_event=lambda text: on_event(events.Message(text)),
     )
+    return encode_sentences(reader, run.vocabulary)
+
+
+def text_log_probs(
+    runs: Sequence[Run],
+    part: Part,
+    context: Context,
+    *,
+    caches: Sequence[CacheConfig] = (),
+    dynamic: DynamicConfig | None = None,
+    device: str = "auto",
+    on_event: events.OnEvent = events.ignore,
+) -> np.ndarray:
+    """Natural log-probabilities (K, N) of a part under each run, then under each cache.
+
+    Networks are read by torch, counts by numpy; caches run over each file, neural ones with the
+    states of the first network.
+    """
+    source = first_neural(runs)
+    if dynamic is not None and source is None:
+        raise ConfigError("--dynamic: counts have no weights that could follow the text")
+    readers = []
+    for number, run in enumerate(runs, 1):
+        what = (
+            "evaluating" if len(runs) == 1 else f"evaluating {number} of {len(runs)} ({run.arch})"
+        )
+        if run.config.model.neural:
+            readers.append(_torch_reader(run, dynamic, device, on_event, what))
+        else:
+            readers.append(numpy_reader(open_scorer(run)))
+    return component_log_probs(part, context, readers, caches, source=source)
+
+
+def tell_policies(runs: Sequence[Run], context: Context, on_event: events.OnEvent) -> None:
+    """Tell which components of a mixture read a text otherwise than in their training."""
+    for run in runs:
+        own = run.config.training.context
+        if len(runs) > 1 and own != context:
+            on_event(
+                events.Message(
+                    f"{run.folder} ({run.arch}) was trained under --context {own}, the mixture "
+                    f"reads under {context}"
+                )
+            )
+
+
+def _torch_reader(
+    run: Run, dynamic: DynamicConfig | None, device: str, on_event: events.OnEvent, what: str
+) -> Reader:
+    """Let a network read a part; it is in memory only while it does."""
+    weights = run.weights.path  # opened, its shapes checked, before memory is taken
+
+    def read(part: Part, context: Context, on_states: OnStates | None = None) -> np.ndarray:
+        from nplm_cli.evaluation.evaluator import evaluate
+        from nplm_cli.models import build
+        from nplm_cli.training.checkpoints import load_weights
+        from nplm_cli.training.devices import pick_device
+
+        network = build(run.config.model, len(run.vocabulary))
+        load_weights(weights, network)
+        network.to(pick_device(device))
+        before = 0
+
+        def progress(done: int) -> None:
+            on_event(events.Progress(what, before + done, part.predictions))
+
+        if dynamic is not None:
+            from nplm_cli.evaluation.dynamic import DynamicModel
+
+            train = _training_text(run, on_event) if dynamic.lr else None
+            follower = DynamicModel(network, dynamic, train, context=context)
+            return follower.read(part, context, on_states, progress)
+        if on_states is None:
+            return evaluate(network, part, context, on_progress=progress)
+
+        def piece_by_piece(piece: Part, policy: Context, take: OnBatch) -> np.ndarray:
+            nonlocal before
+            nll_N = evaluate(network, piece, policy, on_progress=progress, on_states=take)
+            before += piece.predictions
+            return nll_N
+
+        return in_order(piece_by_piece, part, context, on_states)
+
+    return read
+
+
+def _training_text(run: Run, on_event: events.OnEvent) -> Part | None:
+    """The ids that a run was trained on, where it still has them."""
+    folder = run.folder / DATA_FOLDER
+    train = open_parts(folder).get("train") if folder.is_dir() else None
+    if train is not None and train.predictions:
+        if len(run.vocabulary) <= int(np.max(train.ids_N)):
+            raise ArtifactError(
+                f"{folder}: ids that vocabulary.tsv lacks: not the text of this run"
+            )
+        return train
+    on_event(
+        events.Message(
+            f"{run.folder} has no training text: the scale of the gradients is taken from the "
+            "text as it goes on"
+        )
+    )
+    return None

@@ -86,6 +86,7 @@ def resume(
     with exclusive(folder):
         restore_old(folder)
         run = Run(folder)
+        run.require_single()
         remove_stale_temporaries(folder)
         for path in check_sources(run.record["data"]):
             on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))

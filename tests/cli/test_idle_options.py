@@ -24,6 +24,14 @@ IDLE = {
     "stride of a window model": ({"stride": 5}, ["stride"]),
     "ramp without dropout": ({"dropout_ramp": 0.5}, ["dropout_ramp"]),
     "sample of a full softmax": ({"samples": 5, "full_from": 0.5}, ["full_from", "samples"]),
+    "cutoffs of a full softmax": (
+        {"cutoffs": "5", "tail_division": 2.0},
+        ["cutoffs", "tail_division"],
+    ),
+    "division of tied clusters": (
+        {"softmax": "adaptive", "tie": True, "tail_division": 2.0},
+        ["tail_division"],
+    ),
     "decay without average": ({"average_decay": 0.5}, ["average_decay"]),
     "start of an average that decays": ({"average": "ema", "average_from": 0.2}, ["average_from"]),
     "training of counts": ({"arch": "ngram", "lr": 0.1, "dim": 3, "ar": 1.0}, ["ar", "dim", "lr"]),
@@ -38,6 +46,8 @@ BUSY = {
     "counts": {"arch": "ngram", "order": 2, "smoothing": "addk", "k": 0.5, "context": "stream"},
     "residual of one layer": {"order": 2, "dim": 8, "hidden": 8, "residual": True},
     "sampled": {"loss": "sampled", "samples": 5, "full_from": 0.5},
+    "contrastive": {"loss": "nce", "samples": 5, "full_from": 0.5},
+    "adaptive": {"softmax": "adaptive", "cutoffs": "5", "tail_division": 2.0},
     "noise": {"dropout": 0.1, "dropout_ramp": 0.5, "locked_dropout": True, "word_dropout": 0.1, "tar": 1.0},
 }  # fmt: skip
 

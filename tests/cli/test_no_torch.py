@@ -30,6 +30,7 @@ LIGHT = {
             "analogy",
             "compare-vectors",
             "align",
+            "mix",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),
@@ -65,6 +66,9 @@ LIGHT = {
     "tokenize English": ("tokenize", "EN"),
     "train ngram": ("train", "TEXT", "-o", "OUT", "--arch", "ngram", "--order", "3"),
     "eval of counts": ("eval", "NGRAM", "TEXT"),
+    "eval of counts with a cache": ("eval", "NGRAM", "TEXT", "--cache", "unigram"),
+    "mix counts": ("mix", "NGRAM", "--cache", "unigram", "--tune", "TEXT", "-o", "OUT"),
+    "score --cache": ("score", "RUN", "我 买 书", "--cache", "neural"),
 }
 
 

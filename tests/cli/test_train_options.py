@@ -132,6 +132,7 @@ Row = tuple[tuple[str, ...], tuple[str, ...], Any]
 NGRAM = ("--arch", "ngram")
 LSTM = ("--arch", "lstm")
 ATTENTION = ("--arch", "attention")
+ADAPTIVE = ("--softmax", "adaptive", "--cutoffs", "3,6")
 SGD = ("--optimizer", "sgd", "--lr", "1")
 FAR = ("--valid", "FAR", *SGD, "--eval-every", "2", "--schedule", "constant", "--patience", "0")
 TABLE: dict[str, Row] = {
@@ -172,6 +173,9 @@ TABLE: dict[str, Row] = {
     "tie": ((), ("--tie",), weights),
     "output_bias": ((), ("--no-output-bias",), weights),
     "hidden_bias": ((), ("--no-hidden-bias",), weights),
+    "softmax": ((), ("--softmax", "adaptive", "--cutoffs", "3,6"), weights),
+    "cutoffs": (ADAPTIVE, ("--cutoffs", "4,6"), weights),
+    "tail_division": (ADAPTIVE, ("--tail-division", "2"), weights),
     "init": ((), ("--init", "uniform01"), weights),
     "init_scale": ((), ("--init-scale", "2"), weights),
     "vectors": ((), ("--vectors", "VECTORS"), weights),
@@ -372,6 +376,7 @@ def test_progress(nplm, texts, tmp_path, monkeypatch, style):
     [
         ("combine", ("concat", "sum", "mean")),
         ("activation", ("tanh", "relu", "sigmoid", "gelu")),
+        ("loss", ("full", "sampled", "nce")),
         ("optimizer", ("sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad")),
         ("schedule", ("constant", "linear", "cosine", "plateau")),
         ("init", ("small", "counts", "uniform01", "gaussian01", "zero")),
@@ -383,6 +388,8 @@ def test_every_choice_differs_from_every_other(run, option, values):
     extra = (
         ("--tolerance", "9", "--patience", "0", "--eval-every", "5") if option == "schedule" else ()
     )
+    if option == "loss":
+        extra = ("--samples", "5")
     if option == "optimizer":
         extra = ("--l2", "0.1", "--lr", "0.01")
     found = {value: run((*extra, f"--{option}", value)).weights for value in values}

@@ -19,10 +19,9 @@ from nplm_cli.corpus.batches import sentence_batch
 from nplm_cli.errors import ArtifactError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import MODELS, build
-from nplm_cli.models.output import prediction_nll
 from nplm_cli.query.scorer import FORWARD, NeuralScorer
 from nplm_cli.training.checkpoints import load_weights, save_weights
-from nplm_cli.training.losses import OutputLoss
+from nplm_cli.training.losses import FullLoss
 from nplm_cli.training.optimizers import build_optimizer
 from nplm_cli.training.weights import FlatWeights
 
@@ -79,6 +78,14 @@ SETTINGS = {
     "lstm-no-biases": {"output_bias": False, "hidden_bias": False},
     "lstm-diagonal": {"peephole": "diagonal"},
     "lstm-full-2-layers": {"peephole": "full", "layers": 2},
+    "ffn-adaptive": {"softmax": "adaptive", "cutoffs": "4,9", "tail_division": 2.0},
+    "ffn-adaptive-tied-no-layer": {"softmax": "adaptive", "cutoffs": "5", "tie": True, "layers": 0},
+    "rnn-adaptive-no-biases": {"softmax": "adaptive", "cutoffs": "1,2,12", "output_bias": False}
+    | {"tail_division": 1.0},
+    "gru-adaptive-all-in-the-head": {"softmax": "adaptive", "cutoffs": "20"},
+    "lstm-adaptive-tied-projection": {"softmax": "adaptive", "cutoffs": "4,9", "tie": True},
+    "attention-adaptive": {"softmax": "adaptive", "cutoffs": "4,9", "output_bias": False},
+    "transformer-adaptive": {"softmax": "adaptive", "cutoffs": "3,7,11", "tail_division": 1.5},
 }
 # These read in blocks (models/window_cache.py); their state grows with the block.
 BLOCKS = ("attention", "transformer")
@@ -234,7 +241,7 @@ def test_first_loss_is_near_ln_v(config):
     ids = torch.from_numpy(random.integers(0, vocabulary, (20, 20)))
     targets = torch.from_numpy(random.integers(0, vocabulary, 400))
     hidden = hidden_of(model, ids).flatten(0, 1)
-    nll = prediction_nll(hidden, model.output_weight, model.output.bias, targets)
+    nll = model.prediction_nll(hidden, targets)
     assert float(nll.mean()) == pytest.approx(math.log(vocabulary), abs=0.1)
 
 
@@ -244,7 +251,7 @@ def test_a_zero_model_is_uniform(config):
         model = build(config.__class__(**{**config.to_json(), "init": "zero"}), vocabulary)
         model.init_weights(torch.Generator())
         hidden = hidden_of(model, ids_of(2, 3)).flatten(0, 1)
-        nll = prediction_nll(hidden, model.output_weight, model.output.bias, torch.arange(6))
+        nll = model.prediction_nll(hidden, torch.arange(6))
         assert nll.tolist() == pytest.approx([expected] * 6, abs=2e-6)
 
 
@@ -259,11 +266,11 @@ def test_overfits_one_batch(config, make_part):
     model.init_weights(torch.Generator().manual_seed(1))
     weights = FlatWeights(model)
     optimizer = build_optimizer(weights, TrainingConfig(optimizer="adam", lr=0.02))
-    loss, counted = OutputLoss(), targets >= 0
+    loss, counted = FullLoss(model), targets >= 0
     for _ in range(250):
         weights.clear_gradients()
         hidden = hidden_of(model, ids)
-        nats = loss(hidden[counted], model.output_weight, model.output.bias, targets[counted])
+        nats = loss(hidden[counted], targets[counted])
         (nats / counted.sum()).backward()
         weights.collect_gradients()
         optimizer.step()
@@ -388,7 +395,8 @@ def test_tied_weights_share_storage_and_are_stored_once(model, config, tmp_path)
         for n, a in safetensors.numpy.load_file(tmp_path / "w").items()
         if len(a) == V and a.ndim == 2
     ]
-    assert len(tables) == (1 if config.tie else 2)
+    clusters = len(config.softmax_bounds(V)) > 1  # of rows of other widths
+    assert len(tables) == (1 if config.tie or clusters else 2)
 
 
 def test_numpy_forward_is_the_torch_forward(model, config, tmp_path):
@@ -427,6 +435,18 @@ def test_numpy_next_word_is_the_torch_next_word(model, config, tmp_path):
         assert log_p.dtype == np.float64
 
 
+class WithLoss(torch.nn.Module):
+    """A model and its loss as one function of the weights."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids, targets):
+        hidden, _ = self.model(ids, self.model.initial_state(1))
+        return FullLoss(self.model)(hidden[0], targets)
+
+
 def test_gradients_in_float64(model, config):
     """The whole model with the fused loss against finite differences."""
     model.double()
@@ -434,13 +454,12 @@ def test_gradients_in_float64(model, config):
         pytest.skip("relu has kinks")
     ids = ids_of(1, 4)
     targets = torch.tensor([0, 5, 2, 11])
-    parameters = dict(model.named_parameters())
+    whole = WithLoss(model)
+    parameters = dict(whole.named_parameters())
 
     def loss(*values):
         named = dict(zip(parameters, values, strict=True))
-        hidden, _ = torch.func.functional_call(model, named, (ids, model.initial_state(1)))
-        table = named["embedding.weight"] if config.tie else named["output.weight"]
-        return OutputLoss()(hidden[0], table, named.get("output.bias"), targets)
+        return torch.func.functional_call(whole, named, (ids, targets))
 
     assert torch.autograd.gradcheck(loss, tuple(parameters.values()), fast_mode=True)
 
@@ -455,11 +474,11 @@ def test_zero_init_keeps_hidden_units_equal(config, make_part):
     weights = FlatWeights(model)
     optimizer = build_optimizer(weights, TrainingConfig(optimizer="adam", lr=0.1))
     ids, targets = ids_of(2, 5), ids_of(2, 5, seed=1)
-    loss = OutputLoss()
+    loss = FullLoss(model)
     for _ in range(5):
         weights.clear_gradients()
         hidden = hidden_of(model, ids).flatten(0, 1)
-        loss(hidden, model.output_weight, model.output.bias, targets.flatten()).backward()
+        loss(hidden, targets.flatten()).backward()
         weights.collect_gradients()
         optimizer.step()
     hidden = hidden_of(model, ids)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from nplm_cli.config import ModelConfig
+from nplm_cli.config import CacheConfig, ModelConfig
 from nplm_cli.corpus.vocabulary import EOS_ID, Vocabulary
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query import FORWARD
+from nplm_cli.query.mixture import MixScorer
 from nplm_cli.query.scorer import NeuralScorer, NgramScorer, Scorer
 
 V = 11
@@ -43,10 +44,19 @@ def ngram_scorer(name: str) -> NgramScorer:
     return NgramScorer(NgramModel.train(np.array(ids), vocab_size=V, **COUNTS[name]))
 
 
-@pytest.fixture(params=[*NEURAL, *COUNTS])
+def mix_scorer() -> MixScorer:
+    """A network, counts and both caches, which each sentence finds empty."""
+    caches = [CacheConfig("neural", size=4), CacheConfig("unigram", size=3)]
+    scorers = [neural_scorer("lstm"), ngram_scorer("kn")]
+    return MixScorer(scorers, [0.4, 0.3, 0.2, 0.1], caches, across=False)
+
+
+@pytest.fixture(params=[*NEURAL, *COUNTS, "mixture"])
 def scorer(request) -> Scorer:
-    """Every architecture, and counts of several kinds."""
+    """Every architecture, counts of several kinds, and a mixture."""
     name = request.param
+    if name == "mixture":
+        return mix_scorer()
     return ngram_scorer(name) if name in COUNTS else neural_scorer(name)
 
 

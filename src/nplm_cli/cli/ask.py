@@ -7,6 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nplm_cli.cli import output
+from nplm_cli.cli.adaptation import (
+    CacheDecays,
+    Caches,
+    CacheSizes,
+    CacheThetas,
+    CacheWeights,
+    Dynamic,
+    DynamicDecay,
+    DynamicLr,
+    DynamicSegment,
+    cache_records,
+    given_caches,
+    given_dynamic,
+    tell_caches,
+)
 from nplm_cli.cli.ledger_table import write_ledger
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import Context as ContextPolicy
@@ -66,6 +81,15 @@ def eval_cli(
         str | None, typer.Option(metavar="skip|keep", help="What a blank line is.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    cache: Caches = None,
+    cache_size: CacheSizes = None,
+    cache_theta: CacheThetas = None,
+    cache_decay: CacheDecays = None,
+    cache_weight: CacheWeights = None,
+    dynamic: Dynamic = False,
+    dynamic_lr: DynamicLr = None,
+    dynamic_decay: DynamicDecay = None,
+    dynamic_segment: DynamicSegment = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -86,6 +110,8 @@ def eval_cli(
             context=checked_context(context),
             stride=stride,
             corpus_changes={k: v for k, v in given.items() if v is not None},
+            caches=given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight),
+            dynamic=given_dynamic(dynamic, dynamic_lr, dynamic_decay, dynamic_segment),
             device=device,
             on_event=view,
         )
@@ -110,10 +136,13 @@ def predict_cli(
     opened = Run(run)
     prompt = read_prompt(opened, text, segmented=segmented)
     tell_prompt(prompt)
+    caches = cache_records(opened)
+    tell_caches(caches, "it holds this sentence alone")
     predictions = predict(opened, open_scorer(opened), prompt, k)
     records = [dataclasses.asdict(prediction) for prediction in predictions]
     if json:
-        output.write_json({"schema": 1, "context": prompt.tokens, "predictions": records})
+        record = {"schema": 1, "context": prompt.tokens, "predictions": records}
+        output.write_json(record | ({"caches": caches} if caches else {}))
         return
     if not predictions:
         output.note(f"this context was never seen: relative frequencies say nothing about {text!r}")
@@ -144,6 +173,7 @@ def count_cli(
     from nplm_cli.query.scorer import open_scorer
 
     opened = Run(run)
+    opened.require_single(counts=True)
     tokens, found = count_continuations(opened, open_scorer(opened), history, word or (), k)
     records = [dataclasses.asdict(continuation) for continuation in found]
     if json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nplm_cli.cli import output
+from nplm_cli.cli.adaptation import cache_records, tell_caches
 from nplm_cli.cli.ask import Json, RunArgument, Segmented, tell_prompt
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def generate_cli(
         seed=seed,
     )
     tell_prompt(read)
+    caches = cache_records(opened)
+    tell_caches(caches, "it holds the sentence at hand alone")
     shown = _told_when_stuck(drawn, prompt)
     if probabilities and not json:
         output.write_table(
@@ -91,7 +94,8 @@ def generate_cli(
     for sample in shown:
         text = join_words([*read.tokens, *sample.words], opened.recipe)
         if json:
-            output.write_json(_record(prompt, text, sample))
+            record = _record(prompt, text, sample)
+            output.write_json(record | ({"caches": caches} if caches else {}))
         else:
             output.write_line(output.plain(text))
         sys.stdout.flush()  # a sentence is shown as soon as it is there

@@ -3,6 +3,7 @@
 from typing import Any
 
 from nplm_cli.cli import output
+from nplm_cli.cli.adaptation import cache_text
 
 ROWS = (
     ("ppl", "with </s>, exact softmax"),
@@ -31,6 +32,7 @@ def ledger_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
     rows: list[tuple[str, Any, str]] = [
         ("context", ledger["context"], f"each prediction's history; {order}")
     ]
+    rows += adaptation_rows(ledger)
     rows += [(name, ledger[name], remarks[name]) for name, _ in ROWS]
     if ledger["zero_probability"]:
         rows.append(("zero_probability", ledger["zero_probability"], "predictions given p = 0"))
@@ -52,6 +54,26 @@ def ledger_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
         if interval:
             remark = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}; {remark}"
         rows.append(("ppl_ratio_to_kneser_ney", ratio["ratio"], remark))
+    return rows
+
+
+def adaptation_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    """What besides a single model gave the figures: components, caches, dynamic evaluation."""
+    rows: list[tuple[str, Any, str]] = [
+        (f"component {c['component']}", c["weight"], f"weight of {c['arch']}, {c['run']}")
+        for c in ledger["mixture"] or ()
+    ]
+    rows += [
+        (f"cache {c['kind']}", c["weight"], f"weight of {cache_text(c)}; runs over each whole file")
+        for c in ledger["caches"] or ()
+    ]
+    if ledger["dynamic"]:
+        dynamic = ledger["dynamic"]
+        remark = (
+            f"rate at which the weights follow each file, decay {dynamic['decay']:g}, "
+            f"{dynamic['segment']:,} words a step"
+        )
+        rows.append(("dynamic evaluation", dynamic["lr"], remark))
     return rows
 
 

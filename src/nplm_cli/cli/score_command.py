@@ -10,6 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
+from nplm_cli.cli.adaptation import (
+    CacheDecays,
+    Caches,
+    CacheSizes,
+    CacheThetas,
+    CacheWeights,
+    cache_records,
+    given_caches,
+    tell_caches,
+)
 from nplm_cli.cli.ask import Context, Json, Quiet, RunArgument, Segmented, checked_context
 from nplm_cli.cli.score_formats import (
     BASES,
@@ -57,11 +67,17 @@ def score_cli(
     ] = "line",
     segmented: Segmented = False,
     encoding: Annotated[str, typer.Option(help="Encoding of files and stdin.")] = "auto",
+    cache: Caches = None,
+    cache_size: CacheSizes = None,
+    cache_theta: CacheThetas = None,
+    cache_decay: CacheDecays = None,
+    cache_weight: CacheWeights = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Score sentences: log-probability and surprisal, in all or token by token."""
     from nplm_cli.corpus.encodings import checked_encoding
+    from nplm_cli.query.mixture import open_mixture
     from nplm_cli.query.run import Run
     from nplm_cli.query.scorer import open_scorer
     from nplm_cli.query.sentences import SentenceReader, score_sentences
@@ -95,9 +111,16 @@ def score_cli(
         )
     if sentences and "-" in sentences and len(sentences) > 1:
         raise ConfigError("'-' stands alone: either sentences or standard input")
+    more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
+    caches = cache_records(opened, more)
     scorer = open_scorer(opened)
+    if caches:
+        scorer = open_mixture(opened, more, across=policy == "stream")
+    on = policy == "stream" and given is None
+    if not quiet:
+        tell_caches(caches, "it runs over the whole text" if on else "empty at each sentence")
     if given is not None and word:
-        _score_words(opened, scorer, reader, given, word, base, layout)
+        _score_words(opened, scorer, reader, given, word, base, layout, caches)
         return
     if not sentences and not file:
         raise ConfigError("no sentence: give one, or - for standard input, or --file FILE")
@@ -123,7 +146,7 @@ def score_cli(
         case "srilm":
             write_srilm(shown)
         case "json":
-            write_records(shown, base, per_token)
+            write_records(shown, base, per_token, caches)
         case _:
             write_table(shown, base, per_token, layout)
 
@@ -204,7 +227,14 @@ def _decoded(line: bytes, number: int, codecs: tuple[str, ...]) -> str:
 
 
 def _score_words(
-    run: Any, scorer: Any, reader: Any, given: str, words: list[str], base: str, layout: str
+    run: Any,
+    scorer: Any,
+    reader: Any,
+    given: str,
+    words: list[str],
+    base: str,
+    layout: str,
+    caches: list[dict[str, Any]],
 ) -> None:
     if not all(word.strip() for word in words):
         raise ConfigError("--word '': name a word, or </s> for the end of the sentence")
@@ -227,6 +257,6 @@ def _score_words(
         rows.append(record)
     if layout == "json":
         for record in rows:
-            output.write_json({"schema": 1, **record})
+            output.write_json({"schema": 1, **record} | ({"caches": caches} if caches else {}))
         return
     output.write_table(list(rows[0]), [list(r.values()) for r in rows], style=layout)

@@ -1,7 +1,7 @@
 """Layouts of scored sentences: tables, JSON lines, and those of KenLM and SRILM."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,19 @@ def _sentence_record(sentence: ScoredSentence, base: Base) -> dict[str, Any]:
     }
 
 
-def write_records(sentences: Iterable[ScoredSentence], base: str, per_token: bool) -> None:
-    """Write one JSON object a sentence."""
+def write_records(
+    sentences: Iterable[ScoredSentence],
+    base: str,
+    per_token: bool,
+    caches: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Write one JSON object a sentence; the ``caches`` that took part are named in each."""
     for sentence in sentences:
         record = {"schema": 1, **_sentence_record(sentence, BASES[base])}
         if per_token:
             record["per_token"] = [_token_record(t, BASES[base]) for t in sentence.tokens]
+        if caches:
+            record["caches"] = list(caches)
         output.write_json(record)
 
 

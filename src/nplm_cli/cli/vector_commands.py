@@ -213,6 +213,7 @@ def _sentence_vectors(
     if source.is_file():
         raise ConfigError(f"{source} is a vector file: --sentences needs a run directory")
     run = Run(source)
+    run.require_single()
     scorer = open_scorer(run)
     if not run.config.model.neural:
         sentence_vectors(scorer, [])  # says so before the text is read

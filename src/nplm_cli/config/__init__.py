@@ -5,7 +5,8 @@ A field carries its own help text and bounds, and the command line is built from
 option. The dataclasses go to JSON and back; an unknown key is an error that offers the nearest
 known name.
 
-A file a stage: ``corpus``, ``model``, ``training``; ``homework`` for the study of several models;
+A file a stage: ``corpus``, ``model``, ``training``; ``mixture`` for what finished models are mixed
+with and adapted by; ``homework`` for the study of several models;
 ``section`` is what they share.
 """
 
@@ -16,6 +17,13 @@ from typing import Any, Self
 
 from nplm_cli.config.corpus import DEFAULT_MAX_SIZE, CorpusConfig, SplitConfig, VocabularyConfig
 from nplm_cli.config.homework import HomeworkConfig, parse_band
+from nplm_cli.config.mixture import (
+    CacheConfig,
+    CacheSearch,
+    ComponentConfig,
+    DynamicConfig,
+    MixtureConfig,
+)
 from nplm_cli.config.model import ModelConfig
 from nplm_cli.config.section import Section
 from nplm_cli.config.training import (
@@ -34,11 +42,16 @@ __all__ = [
     "DEFAULT_MAX_SIZE",
     "PRESETS",
     "SECTIONS",
+    "CacheConfig",
+    "CacheSearch",
+    "ComponentConfig",
     "Config",
     "Context",
     "CorpusConfig",
     "DropoutRates",
+    "DynamicConfig",
     "HomeworkConfig",
+    "MixtureConfig",
     "ModelConfig",
     "SplitConfig",
     "TrainingConfig",
@@ -57,6 +70,15 @@ class Config(Section):
     vocabulary: VocabularyConfig = dataclasses.field(default_factory=VocabularyConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        """Check what depends on settings of two sections."""
+        loss = self.training.loss
+        if loss != "full" and self.model.softmax == "adaptive" and self.model.neural:
+            raise ConfigError(
+                f"--loss {loss} draws words for one softmax over all of them: "
+                "use it with --softmax full, or --loss full with --softmax adaptive"
+            )
 
     @classmethod
     def from_json(cls, values: object, where: str) -> Self:

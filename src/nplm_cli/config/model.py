@@ -1,6 +1,7 @@
 """Settings of a model's shape."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -90,6 +91,23 @@ class ModelConfig(Section):
         "(attention tied, the others not, unless given).",
     )
     output_bias: bool = option(True, "A bias for each word in the output layer.")
+    softmax: Literal["full", "adaptive"] = option(
+        "full",
+        "One softmax over all words, or (adaptive, for large vocabularies) one over the frequent "
+        "words and clusters of the others, and one in each cluster (Grave et al. 2017).",
+    )
+    cutoffs: str = option(
+        "4000,20000,100000",
+        "Of --softmax adaptive: ids, by falling frequency, at which the clusters begin; those "
+        "beyond the vocabulary are left out.",
+        metavar="N,N...",
+    )
+    tail_division: float = option(
+        4.0,
+        "Of --softmax adaptive without --tie: by how much each cluster's rows are shorter than "
+        "those of the one before.",
+        low=1,
+    )
     hidden_bias: bool = option(True, "Biases in the hidden layers.")
     init: Literal["small", "counts", "uniform01", "gaussian01", "zero"] = option(
         "small",
@@ -118,6 +136,7 @@ class ModelConfig(Section):
             )
         if self.arch not in ("ffn", "ngram") and self.layers < 1:
             raise ConfigError(f"--layers {self.layers}: --arch {self.arch} has at least one")
+        parse_cutoffs(self.cutoffs)
         own = ARCHITECTURES[self.arch].settings
         if "far" in own and self.far and not (self.kernels or self.averages):
             raise ConfigError(f"--far {self.far} needs --kernels or --averages to see the words")
@@ -127,6 +146,16 @@ class ModelConfig(Section):
             )
         if "stride" in own and self.stride is not None and self.stride > self.window:
             raise ConfigError(f"--stride {self.stride}: expected at most --window ({self.window})")
+
+    def softmax_bounds(self, vocabulary_size: int) -> tuple[int, ...]:
+        """Where the head's words end, then those of each cluster; V alone of a full softmax."""
+        if self.softmax == "full":
+            return (vocabulary_size,)
+        return (*(n for n in parse_cutoffs(self.cutoffs) if n < vocabulary_size), vocabulary_size)
+
+    def tail_width(self, width: int, number: int) -> int:
+        """Width of the rows of cluster ``number`` (from 0) where the head's rows are ``width``."""
+        return max(1, int(width / self.tail_division ** (number + 1)))
 
     @property
     def neural(self) -> bool:
@@ -158,3 +187,16 @@ class ModelConfig(Section):
         """Fill in what is None by the architecture's defaults."""
         open_ones = {k: v for k, v in self.defaults().items() if getattr(self, k) is None}
         return dataclasses.replace(self, **open_ones) if open_ones else self
+
+
+def parse_cutoffs(text: str) -> tuple[int, ...]:
+    """Ids of ``4000,20000``; raises ConfigError unless they are positive and rise."""
+    try:
+        cutoffs = tuple(int(piece) for piece in text.split(","))
+    except ValueError:
+        cutoffs = ()
+    if not cutoffs or cutoffs[0] < 1 or any(a >= b for a, b in itertools.pairwise(cutoffs)):
+        raise ConfigError(
+            f"--cutoffs {text!r}: expected numbers of words that rise, such as 4000,20000"
+        )
+    return cutoffs

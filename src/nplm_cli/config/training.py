@@ -93,14 +93,17 @@ class TrainingConfig(Section):
         low=0,
         high=1,
     )
-    loss: Literal["full", "sampled"] = option(
+    loss: Literal["full", "sampled", "nce"] = option(
         "full",
-        "Softmax over the whole vocabulary, or over a sample of it (for large vocabularies).",
+        "Softmax over the whole vocabulary; or, for large ones, over a sample of it, or telling "
+        "the words from a sample (noise-contrastive estimation).",
     )
-    samples: int = option(1024, "Of --loss sampled: words drawn a step besides the targets.", low=1)
+    samples: int = option(
+        1024, "Of --loss sampled and nce: words drawn a step besides the targets.", low=1
+    )
     full_from: float = option(
         1.0,
-        "Of --loss sampled: share of the training after which the softmax is full.",
+        "Of --loss sampled and nce: share of the training after which the softmax is full.",
         low=0,
         high=1,
     )

@@ -9,7 +9,6 @@ from nplm_cli.config import Context
 from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.models.base import LanguageModel
-from nplm_cli.models.output import prediction_nll
 
 
 @torch.no_grad()
@@ -19,11 +18,13 @@ def evaluate(
     context: Context,
     *,
     on_progress: Callable[[int], None] | None = None,
+    on_states: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Nats of every prediction of a part, aligned with ``part.ids_N`` (float64).
 
     Exact softmax, dropout off, weights in fp32; padding is never scored, and the result does
-    not depend on how the part is batched.
+    not depend on how the part is batched. ``on_states`` gets positions (N,) and what the output
+    layer read there (N, D), a batch at a time.
     """
     device = model.embedding.weight.device
     was_training = model.training
@@ -35,12 +36,11 @@ def evaluate(
         state = model.carried_state(state, torch.from_numpy(batch.fresh_B).to(device))
         hidden_BTD, state = model(torch.from_numpy(batch.ids_BT).to(device), state)
         counted = batch.targets_BT >= 0
-        nll = prediction_nll(
-            hidden_BTD[torch.from_numpy(counted).to(device)],
-            model.output_weight,
-            model.output.bias,
-            torch.from_numpy(batch.targets_BT[counted]).to(device),
-        )
+        hidden_ND = hidden_BTD[torch.from_numpy(counted).to(device)]
+        if on_states is not None:
+            on_states(positions, hidden_ND.cpu().numpy())
+        targets_N = torch.from_numpy(batch.targets_BT[counted]).to(device)
+        nll = model.prediction_nll(hidden_ND, targets_N)
         nll_N[positions] = nll.double().cpu().numpy()
         done += len(positions)
         if on_progress is not None:

@@ -5,13 +5,15 @@ D width of what the output layer reads, N predictions in a row.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from nplm_cli.config import DropoutRates, ModelConfig
+from nplm_cli.models.adaptive import AdaptiveOutput
 from nplm_cli.models.initialisation import init_weights, normal_
-from nplm_cli.models.output import OutputLayer
+from nplm_cli.models.output import OutputLayer, Softmax, prediction_nll
 from nplm_cli.models.regularisation import Dropout, EmbeddingDropout, Noise, WordDropout
 
 # Whatever a model carries from one call to the next; a window model its last ids, an RNN h ...
@@ -43,9 +45,13 @@ class LanguageModel(nn.Module, ABC):
         self.output_dropout = Dropout(rates.output, rates.locked)
         self._last_states: tuple[Tensor, Tensor] | None = None
         self.encoder = self.build_encoder(config, rates)
-        self.output = OutputLayer(
-            vocabulary_size, self.encoder.width, tied=bool(config.tie), bias=config.output_bias
-        )
+        self.output = self._build_output(config, vocabulary_size, self.encoder.width)
+
+    def _build_output(self, config: ModelConfig, vocabulary_size: int, width: int) -> OutputLayer:
+        if len(config.softmax_bounds(vocabulary_size)) > 1:
+            return AdaptiveOutput(config, vocabulary_size, width)
+        tied = bool(config.tie)
+        return OutputLayer(vocabulary_size, width, tied=tied, bias=config.output_bias)
 
     @property
     def context(self) -> int | None:
@@ -108,12 +114,28 @@ class LanguageModel(nn.Module, ABC):
 
     @property
     def output_weight(self) -> Tensor:
-        """The output matrix, of shape (V, D): the word vectors themselves when tied."""
+        """The output matrix, of shape (V, D): the word vectors themselves when tied.
+
+        Of an untied adaptive softmax only the rows of the head's words.
+        """
         return self.embedding.weight if self.output.weight is None else self.output.weight
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised log-probabilities (..., V) of hidden states (..., D)."""
-        return nn.functional.linear(hidden, self.output_weight, self.output.bias)
+        return self.output.logits(hidden, self.embedding.weight)
+
+    def softmaxes(self, hidden_ND: Tensor, targets_N: Tensor) -> Iterator[Softmax]:
+        """The choices that make up the predictions of the targets (``OutputLayer.softmaxes``)."""
+        return self.output.softmaxes(hidden_ND, targets_N, self.embedding.weight)
+
+    @torch.no_grad()
+    def prediction_nll(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
+        """Negative log-likelihood (nats) of each of N predictions, exact, without gradients."""
+        total_N = hidden_ND.new_zeros(len(hidden_ND))
+        for hidden_MD, weight_VD, bias_V, targets_M, rows_M in self.softmaxes(hidden_ND, targets_N):
+            nll_M = prediction_nll(hidden_MD, weight_VD, bias_V, targets_M)
+            total_N = nll_M if rows_M is None else total_N.index_add_(0, rows_M, nll_M)
+        return total_N
 
     def init_weights(self, generator: torch.Generator) -> None:
         """Give every parameter its first value (``models/initialisation.py``)."""

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from nplm_cli.architectures import ARCHITECTURES
+from nplm_cli.query.mixture import first_neural, joint_order
 from nplm_cli.query.run import Run
 
 # Settings that are told even where they are the default; others only where they are not.
@@ -26,7 +27,9 @@ def describe(run: Run) -> dict[str, Any]:
         "order": None if model.context is None else model.context + 1,
         "context": training.context,
     }
-    if not model.neural:
+    if run.mixture is not None:
+        record |= _mixed(run)
+    elif not model.neural:
         record["smoothing"] = model.smoothing
     else:
         record |= {
@@ -65,6 +68,27 @@ def describe(run: Run) -> dict[str, Any]:
                 baselines = report[name]["baselines"]
                 if baselines:
                     record[f"{name}_ppl_kneser_ney"] = baselines["kneser_ney"]["ppl"]
-    record["seed"] = training.seed
+    if run.mixture is None:
+        record["seed"] = training.seed
     record["nplm"] = run.record.get("nplm")
     return record
+
+
+def _mixed(run: Run) -> dict[str, Any]:
+    """What is said of a mixture: its components and caches, each with its weight."""
+    assert run.mixture is not None
+    orders = [part.config.model.context for part in run.components]
+    record: dict[str, Any] = {
+        "arch": run.arch,
+        "architecture": "linear interpolation (Jelinek & Mercer 1980)",
+        "order": joint_order(
+            [None if order is None else order + 1 for order in orders],
+            run.mixture.caches,
+            first_neural(run.components),
+        ),
+    }
+    for number, part in enumerate(run.mixture.components, 1):
+        record[f"component_{number}"] = f"{part.arch}, {part.run}, weight {part.weight:.4g}"
+    for number, cache in enumerate(run.mixture.caches, 1):
+        record[f"cache_{number}"] = str(cache)
+    return record | {"parameters": run.parameters}

@@ -3,6 +3,7 @@
 Shape suffixes: B rows, T positions, V vocabulary, E word vectors, D what the output layer reads.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -39,10 +40,27 @@ def outer_shapes(config: ModelConfig, vocabulary_size: int, width: int) -> Shape
     shapes: Shapes = {"embedding.weight": (vocabulary_size, config.dim)}
     if config.tie and width != config.dim:
         shapes["encoder.projection.weight"] = (config.dim, width)
+    first, *_ = bounds = config.softmax_bounds(vocabulary_size)
     if not config.tie:
-        shapes["output.weight"] = (vocabulary_size, width)
+        shapes["output.weight"] = (first, width)
     if config.output_bias:
         shapes["output.bias"] = (vocabulary_size,)
+    if len(bounds) > 1:
+        shapes |= _cluster_shapes(config, bounds, config.dim if config.tie else width)
+    return shapes
+
+
+def _cluster_shapes(config: ModelConfig, bounds: tuple[int, ...], width: int) -> Shapes:
+    """Return what an adaptive softmax has besides the rows of its head's words."""
+    clusters = len(bounds) - 1
+    shapes: Shapes = {"output.clusters.weight": (clusters, width)}
+    if config.output_bias:
+        shapes["output.clusters.bias"] = (clusters,)
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        own = width if config.tie else config.tail_width(width, number)
+        shapes[f"output.projections.{number}.weight"] = (own, width)
+        if not config.tie:
+            shapes[f"output.tails.{number}.weight"] = (end - begin, own)
     return shapes
 
 

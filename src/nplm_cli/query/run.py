@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nplm_cli.artifacts import TensorFile, check_format, read_json
-from nplm_cli.config import Config
+from nplm_cli.config import Config, MixtureConfig
 from nplm_cli.corpus.formats import TextRecipe
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
@@ -15,6 +15,9 @@ from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query import FORWARD
 from nplm_cli.vectors.keyed import KeyedVectors
+
+# Where the models of a mixture are, numbered from 1.
+COMPONENTS = "components"
 
 # What config.json says of each part of the text.
 PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
@@ -65,8 +68,60 @@ class Run:
         return record
 
     @cached_property
+    def mixture(self) -> MixtureConfig | None:
+        """Components, caches and their weights; None of a single model."""
+        if "mixture" not in self.record:
+            return None
+        try:
+            return MixtureConfig.from_json(
+                self.record["mixture"], f"{self.folder / 'config.json'}: mixture"
+            )
+        except ConfigError as error:
+            raise ArtifactError(str(error)) from error
+
+    @cached_property
+    def components(self) -> "list[Run]":
+        """The models of a mixture; of any other run the run itself."""
+        if self.mixture is None:
+            return [self]
+        folders = [
+            self.folder / COMPONENTS / str(number)
+            for number in range(1, len(self.mixture.components) + 1)
+        ]
+        found = [Run(folder) for folder in folders]
+        for run in found:
+            if run.mixture is not None:
+                raise ArtifactError(f"{run.folder}: a mixture within a mixture: not of nplm mix")
+            if run.vocabulary.tokens != self.vocabulary.tokens:
+                raise ArtifactError(f"{run.folder}: not the vocabulary of {self.folder}")
+        return found
+
+    def require_single(self, *, counts: bool = False) -> None:
+        """Raise ArtifactError, naming a component to ask instead, when this is a mixture.
+
+        That is the first network, or (``counts``) the first count model, if there is one.
+        """
+        if self.mixture is not None:
+            fitting = [run for run in self.components if run.config.model.neural != counts]
+            best = (fitting or self.components)[0]
+            raise ArtifactError(
+                f"{self.folder} is a mixture and has no {'counts' if counts else 'weights'} of "
+                f"its own: ask its component {best.folder} ({best.arch})"
+            )
+
+    @property
+    def arch(self) -> str:
+        """Architecture of the model, or ``mixture``."""
+        return self.config.model.arch if self.mixture is None else "mixture"
+
+    @cached_property
     def config(self) -> Config:
-        """Return the settings of all stages, none of them open (older files lack newer keys)."""
+        """Return the settings of all stages, none of them open (older files lack newer keys).
+
+        Of a mixture: those of its first component, under the mixture's context policy.
+        """
+        if self.mixture is not None:
+            return self.components[0].config.replace(context=self.mixture.context)
         path = self.folder / "config.json"
         try:
             config = Config.from_json(self.record.get("settings"), str(path))
@@ -98,6 +153,7 @@ class Run:
     @cached_property
     def weights(self) -> TensorFile:
         """The model's tensors, memory-mapped."""
+        self.require_single()
         path = self.folder / "model.safetensors"
         if not path.exists():
             raise ArtifactError(
@@ -112,6 +168,8 @@ class Run:
     @property
     def parameters(self) -> int | None:
         """How many numbers the weights are; None of counts."""
+        if self.mixture is not None:
+            return sum(run.parameters or 0 for run in self.components) or None
         if not self.config.model.neural:
             return None
         return sum(math.prod(self.weights.shape(name)) for name in self.weights)
@@ -138,12 +196,18 @@ class Run:
 
     def keyed_vectors(self, *, output: bool = False) -> KeyedVectors:
         """Word vectors of the embedding, or (``output``) the rows of the output matrix."""
+        self.require_single()
         if not self.config.model.neural:
             raise ArtifactError(
                 f"{self.folder}: an n-gram count model has no word vectors; "
                 "train --arch ffn or another network for them"
             )
         name = "embedding.weight"
+        if output and len(self.config.model.softmax_bounds(len(self.vocabulary))) > 1:
+            raise ArtifactError(
+                f"{self.folder}: an adaptive softmax has no output row of one width for each word: "
+                "ask for the word vectors"
+            )
         if output and not self.config.model.tie:
             name = "output.weight"
         return KeyedVectors(

@@ -18,10 +18,10 @@ from nplm_cli.evaluation.ledger import Baselines
 from nplm_cli.ngram import NgramModel, unigram_log_probs
 from nplm_cli.query import FORWARD
 from nplm_cli.query.layers import State, Weights
+from nplm_cli.query.output import Output
 from nplm_cli.query.run import Run, open_ngram
 
-# Logits of one chunk, and ids of one batch: sizes at which products are efficient.
-CHUNK_LOGITS = 4_000_000
+# Ids of one batch: a size at which products are efficient.
 BATCH_TOKENS = 4_096
 
 
@@ -60,9 +60,8 @@ class NeuralScorer:
         self.module = FORWARD[config.arch]
         context = self.config.context
         self.order = None if context is None else context + 1
-        self._output_VD = weights["embedding.weight" if self.config.tie else "output.weight"]
-        self._bias_V = weights["output.bias"] if config.output_bias else None
-        self.width = self._output_VD.shape[1]
+        self.output = Output(weights, self.config)
+        self.width = self.output.width
 
     def seen(self, read: int) -> int:
         """All that was read, or what its window holds."""
@@ -78,27 +77,8 @@ class NeuralScorer:
                 state = self.module.initial_state(self.config, len(batch.ids_BT))
             hidden_BTD, state = self.module.forward(self.weights, self.config, batch.ids_BT, state)
             counted = batch.targets_BT >= 0
-            nll_N[positions] = self._target_nll(hidden_BTD[counted], batch.targets_BT[counted])
+            nll_N[positions] = self.output.nll(hidden_BTD[counted], batch.targets_BT[counted])
         return nll_N
-
-    def _target_nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
-        rows = max(1, CHUNK_LOGITS // len(self._output_VD))
-        nll_N = np.empty(len(hidden_ND))
-        for start in range(0, len(hidden_ND), rows):
-            logits_CV = self._logits(hidden_ND[start : start + rows])
-            y_C = targets_N[start : start + rows]
-            target_C = logits_CV[np.arange(len(y_C)), y_C].astype(np.float64)
-            top_C = logits_CV.max(axis=1, keepdims=True)
-            np.exp(np.subtract(logits_CV, top_C, out=logits_CV), out=logits_CV)
-            log_z_C = np.log(logits_CV.sum(axis=1, dtype=np.float64)) + top_C[:, 0]
-            nll_N[start : start + rows] = log_z_C - target_C
-        return nll_N
-
-    def _logits(self, hidden_ND: np.ndarray) -> np.ndarray:
-        logits = hidden_ND @ self._output_VD.T
-        if self._bias_V is not None:
-            logits += self._bias_V
-        return logits
 
     def hidden(self, ids_BT: np.ndarray) -> np.ndarray:
         """What the output layer reads, (B, T, D), each row from the initial state on."""
@@ -118,9 +98,7 @@ class NeuralScorer:
 
     def _read(self, ids_BT: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         hidden_BTD, state = self.module.forward(self.weights, self.config, ids_BT, state)
-        logits_BV = self._logits(hidden_BTD[:, -1]).astype(np.float64)
-        logits_BV -= logits_BV.max(axis=1, keepdims=True)
-        return logits_BV - np.log(np.exp(logits_BV).sum(axis=1, keepdims=True)), state
+        return self.output.log_probs(hidden_BTD[:, -1]), state
 
     def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
         """Natural log-probabilities of the next id; float64, exp of them sums to 1."""
@@ -163,7 +141,11 @@ class NgramScorer:
 
 
 def open_scorer(run: Run) -> Scorer:
-    """Return the scorer of a run's model."""
+    """Return the scorer of a run's model, or of a mixture's models together."""
+    if run.mixture is not None:
+        from nplm_cli.query.mixture import open_mixture  # which needs the scorers above
+
+        return open_mixture(run)
     if not run.config.model.neural:
         return NgramScorer(open_ngram(run.folder / "model.safetensors", len(run.vocabulary)))
     return NeuralScorer(run.weights, run.config.model)

@@ -53,6 +53,7 @@ class WeightAverage:
 
         Without an average, the fp32 weights themselves.
         """
+        self.weights.settle()
         self._exchange()
         try:
             with self.weights.exact():

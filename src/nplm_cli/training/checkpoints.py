@@ -56,6 +56,8 @@ def save_checkpoint(
         for key, by_name in _optimizer_state(weights, optimizer).items()
         for name, tensor in by_name.items()
     }
+    if weights.rows is not None:
+        tensors |= {f"rows.{key}": _array(part) for key, part in weights.rows.state().items()}
     tensors |= {f"average.{name}": _array(mean) for name, mean in average.means().items()}
     tensors["generator"] = generator.get_state().numpy()
     for i, tensor in enumerate(state or ()):
@@ -77,6 +79,10 @@ def _optimizer_state(
             found[key] = weights.split(torch.cat(values))
         else:  # the number of steps, the same for all
             found[key] = dict.fromkeys(weights.parameters, values[0])
+    if weights.rows is not None and weights.rows.clock.steps:
+        for name, table in weights.rows.tables.items():
+            found["exp_avg"][name] = table.exp_avg_VD
+            found["exp_avg_sq"][name] = table.exp_avg_sq_VD
     return found
 
 
@@ -141,6 +147,19 @@ def _restore_optimizer(
         if key.startswith("optimizer."):
             name, kind = key.removeprefix("optimizer.").rsplit(".", 1)
             kinds.setdefault(kind, {})[name] = torch.from_numpy(np.array(file[key]))
+    moments: dict[str, dict[str, torch.Tensor]] = {}
+    for kind, pieces in kinds.items():
+        if weights.rows is not None and kind != "step":
+            moments[kind] = {n: pieces.pop(n) for n in list(pieces) if n in weights.rows.tables}
+    state = {
+        key.removeprefix("rows."): torch.from_numpy(np.array(file[key]))
+        for key in file
+        if key.startswith("rows.")
+    }
+    if weights.rows is not None:
+        weights.rows.restore(state, moments)
+    elif state:
+        raise ValueError("its tables were trained by rows")
     keeps_state = not isinstance(optimizer, torch.optim.SGD)
     if progress.step and keeps_state and not kinds:
         raise ValueError("optimiser state is missing")

@@ -27,9 +27,8 @@ def from_counts(model: LanguageModel, ids_N: np.ndarray, seed: int) -> None:
     with torch.no_grad():
         table = torch.from_numpy(vectors_RD[rows_R] * np.float32(length))
         model.embedding.weight[torch.from_numpy(rows_R), : table.shape[1]] = table
-        if model.output.bias is not None:
-            counts_V = np.maximum(np.bincount(ids_N, minlength=words), 1)
-            model.output.bias.copy_(torch.from_numpy(np.log(counts_V / counts_V.sum())))
+        counts_V = np.maximum(np.bincount(ids_N, minlength=words), 1)
+        model.output.start_at(torch.from_numpy(np.log(counts_V / counts_V.sum())))
 
 
 def from_file(network: LanguageModel, run: Run, on_event: events.OnEvent = events.ignore) -> None:

@@ -24,10 +24,16 @@ from nplm_cli.training.checkpoints import (
     save_weights,
 )
 from nplm_cli.training.length import Length
-from nplm_cli.training.losses import OutputLoss, SampledLoss, activation_penalty
+from nplm_cli.training.losses import FullLoss, activation_penalty
 from nplm_cli.training.optimizers import Schedule, build_optimizer
 from nplm_cli.training.progress import Progress
-from nplm_cli.training.sampling import WordSampler
+from nplm_cli.training.rows import in_rows
+from nplm_cli.training.sampled_losses import (
+    NceLoss,
+    SampledLoss,
+    sampled_loss,
+    start_at_shares,
+)
 from nplm_cli.training.store import RunFiles
 from nplm_cli.training.weights import FlatWeights
 
@@ -69,14 +75,19 @@ class Trainer:
         self.batches = TrainingBatches(
             train, config.context, config.batch, config.bptt, config.seed
         )
-        self.weights = FlatWeights(model, dtype)
+        counts_V = np.bincount(train.ids_N, minlength=model.embedding.num_embeddings)
+        if config.loss == "nce":
+            start_at_shares(model, counts_V)
+        tables = in_rows(model, config)
+        self.weights = FlatWeights(model, dtype, tables=tables, table_decay=config.l2)
         self.optimizer = build_optimizer(self.weights, config)
         self.average = WeightAverage(self.weights, config)
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
         self.schedule = Schedule(config)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        self.full_loss = OutputLoss()
-        self.sampled_loss = self._sampled_loss(train)
+        self.full_loss = FullLoss(model)
+        lookup = self.weights.lookup
+        self.sampled_loss = sampled_loss(model, counts_V, config, self.generator, lookup)
         model.use_generator(self.generator)
         self.progress = Progress()
         self.state: State | None = None
@@ -156,18 +167,16 @@ class Trainer:
 
     def _plan(self) -> None:
         """Estimate what the evaluations of a budget take, from one of a few tokens."""
-        seconds_a_token, valid_tokens = 0.0, 0
-        if self.valid is not None:
-            valid_tokens = self.valid.predictions
-            few = beginning(self.valid, TRIAL_TOKENS)
-            with self.average.in_place():
-                # The first call sets things up.
-                evaluate(self.model, beginning(self.valid, 1), self.config.context)
-                began = time.monotonic()
-                evaluate(self.model, few, self.config.context)
-                seconds_a_token = (time.monotonic() - began) / few.predictions
+        part = self.batches.part if self.valid is None else self.valid
+        few = beginning(part, TRIAL_TOKENS)
+        with self.average.in_place():
+            # The first call sets things up.
+            evaluate(self.model, beginning(part, 1), self.config.context)
+            began = time.monotonic()
+            evaluate(self.model, few, self.config.context)
+            seconds_a_token = (time.monotonic() - began) / few.predictions
         self.length.expect(
-            seconds_a_token * valid_tokens,
+            seconds_a_token * (0 if self.valid is None else self.valid.predictions),
             seconds_a_token * self.report_tokens,
             self._save_seconds,
         )
@@ -195,7 +204,7 @@ class Trainer:
         if not math.isfinite(norm) or not mean < DIVERGED_NATS + 10 * (progress.first_nats or 0):
             self._diverged(mean, lr, norm)
         if self.config.clip and norm > self.config.clip:
-            self.weights.gradient_P.mul_(self.config.clip / norm)
+            self.weights.scale_gradients(self.config.clip / norm)
         self.optimizer.step()
         if not self.weights.are_finite():
             self._diverged(mean, lr, norm)
@@ -229,12 +238,8 @@ class Trainer:
         counted = np.flatnonzero(batch.targets_BT >= 0)
         if len(counted) < len(hidden_ND):
             hidden_ND = hidden_ND.index_select(0, self._to_device(counted))
-        total = self._loss()(
-            hidden_ND,
-            model.output_weight,
-            model.output.bias,
-            self._to_device(batch.targets_BT.ravel()[counted]),
-        )
+        targets_N = self._to_device(batch.targets_BT.ravel()[counted])
+        total = self._loss()(hidden_ND, targets_N)
         objective = total / predictions
         if self.config.ar or self.config.tar:
             states = model.last_states()
@@ -251,16 +256,11 @@ class Trainer:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def _sampled_loss(self, train: Part) -> SampledLoss | None:
-        if self.config.loss == "full":
-            return None
-        words = self.model.embedding.num_embeddings
-        counts_V = np.bincount(train.ids_N, minlength=words)
-        return SampledLoss(WordSampler(counts_V, self.config.samples, self.device), self.generator)
-
-    def _loss(self) -> OutputLoss | SampledLoss:
-        """What trains now: the sampled softmax until the full one takes over."""
-        if self.sampled_loss is None or self._done() >= self.config.full_from:
+    def _loss(self) -> FullLoss | SampledLoss | NceLoss:
+        """What trains now: a loss over samples until the full softmax takes over."""
+        share = self.config.full_from
+        # A budget may run out within a step: 1 stands for never.
+        if self.sampled_loss is None or (share < 1 and self._done() >= share):
             return self.full_loss
         return self.sampled_loss
 

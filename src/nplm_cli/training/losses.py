@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.output import chunk_rows
-from nplm_cli.training.sampling import WordSampler
 
 # Logits of one chunk: most steps are one chunk at 10,000 words.
 CHUNK_LOGITS = 16_000_000
@@ -131,23 +131,20 @@ def _nll(
     return nll_C
 
 
-class SampledLoss:
-    """The same sum with the softmax over the words that a step draws (``sampling.py``)."""
+class FullLoss:
+    """The exact loss of a model's output layer, whatever it is."""
 
-    def __init__(self, sampler: WordSampler, generator: torch.Generator):
-        self.sampler, self.generator, self.softmax = sampler, generator, OutputLoss()
+    def __init__(self, model: LanguageModel):
+        self.model, self.softmax = model, OutputLoss()
 
-    def __call__(
-        self, hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
-    ) -> Tensor:
-        """Return the estimate of the sum over N, a scalar through which gradients flow."""
-        ids_C, log_pi_C, place_N = self.sampler.draw(targets_N, self.generator)
-        weight_CD = weight_VD.index_select(0, ids_C)
-        bias_C = -log_pi_C.to(weight_VD.dtype)
-        if bias_V is not None:
-            bias_C = bias_C + bias_V.index_select(0, ids_C)
-        # The target itself counts as it is.
-        return self.softmax(hidden_ND, weight_CD, bias_C, place_N, log_pi_C[place_N])
+    def __call__(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
+        """Return the sum of -log p over N, a scalar through which gradients flow."""
+        total = torch.zeros((), dtype=torch.float64, device=hidden_ND.device)
+        for hidden_MD, weight_VD, bias_V, targets_M, _ in self.model.softmaxes(
+            hidden_ND, targets_N
+        ):
+            total = total + self.softmax(hidden_MD, weight_VD, bias_V, targets_M)
+        return total
 
 
 def activation_penalty(

@@ -1,11 +1,27 @@
 """Optimisers by the names of the lectures, and the learning rate over time."""
 
 import math
+from typing import Any
 
 import torch
 
 from nplm_cli.config import DEFAULT_LR, TrainingConfig
+from nplm_cli.training.rows import RowTables
 from nplm_cli.training.weights import FlatWeights
+
+
+class AdamWithRows(torch.optim.AdamW):
+    """AdamW on the flat vector and on the rows of tables that a step used (``rows.py``)."""
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float, rows: RowTables):
+        super().__init__(groups, lr=lr, fused=True)
+        self.rows = rows
+
+    def step(self, closure: Any = None) -> Any:
+        """Update all weights."""
+        found = super().step(closure)
+        self.rows.step(float(self.param_groups[0]["lr"]))
+        return found
 
 
 def build_optimizer(weights: FlatWeights, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -19,6 +35,8 @@ def build_optimizer(weights: FlatWeights, config: TrainingConfig) -> torch.optim
         for part, is_regularised in weights.groups()
     ]
     lr = config.lr if config.lr is not None else DEFAULT_LR[config.optimizer]
+    if weights.rows is not None:
+        return AdamWithRows(groups, lr, weights.rows)
     match config.optimizer:
         case "sgd":
             return torch.optim.SGD(groups, lr=lr, fused=True)

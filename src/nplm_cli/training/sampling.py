@@ -1,45 +1,84 @@
-"""Sampled softmax: the sum over the vocabulary estimated from the words that a step draws.
+"""Words drawn at random, so that a step computes some thousand scores of each prediction, not V.
 
-    Z ~ e^{s_y} + sum over drawn w != y of e^{s_w} / pi_w
+Each word is drawn on its own (Poisson sampling), with probability pi_w = min(1, c q_w), q its
+count to the power 3/4 (Mikolov et al. 2013) and c such that ``samples`` words are drawn in the
+mean: frequent words are always there. All predictions of a step share the words (Jean et al. 2015,
+Zoph et al. 2016): one matrix product.
 
-s are scores, y is the target, pi_w the probability that w is drawn. Each word is drawn on its own
-(Poisson sampling), with pi_w = min(1, c q_w) and q its count to the power 3/4, so that frequent
-words are always there and count exactly; the other targets of the step are drawn with them. The
-expectation of the estimate is Z itself (Horvitz & Thompson 1952); with importance sampling of the
-kind of Bengio & Senecal (2008) and Jean et al. (2015), all predictions of a step share the words.
-
-Shape suffixes: V vocabulary, C drawn words, N predictions.
+Shape suffixes: V vocabulary, C words of a step, N predictions.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 DISTORTION = 0.75
+# Probabilities are multiples of 2^-16, so that sixteen random bits decide about a word.
+PARTS = 2**16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The words of a step: those drawn, and all targets.
+
+    ``ids_C`` ascend; ``drawn_C`` says which were drawn, with probability exp ``log_pi_C``;
+    ``log_present_C`` is the log-probability that a word is here either way, for a prediction of
+    another word; ``place_N`` is where the targets are among them. Logarithms are fp32.
+    """
+
+    ids_C: Tensor
+    drawn_C: Tensor
+    log_pi_C: Tensor
+    log_present_C: Tensor
+    place_N: Tensor
 
 
 class WordSampler:
-    """Draws about ``samples`` words a step, all targets among them."""
+    """Draws the words of one step after another."""
 
     def __init__(self, counts_V: np.ndarray, samples: int, device: torch.device):
         """``counts_V`` are the words' counts in the training text."""
-        self.pi_V = torch.from_numpy(inclusion(counts_V, samples)).to(device)
-        u_V = np.maximum(counts_V, 1) / np.maximum(counts_V, 1).sum()
-        self.log_absent_V = torch.from_numpy(np.log1p(-np.minimum(u_V, 1 - 1e-9))).to(device)
+        parts_V = np.clip(np.rint(inclusion(counts_V, samples) * PARTS), 1, PARTS)
+        self.pi_V = torch.from_numpy(parts_V / PARTS).to(device)
+        share_V = np.exp(log_shares(counts_V))
+        self._log_other_V = torch.from_numpy(np.log1p(-np.minimum(share_V, 1 - 1e-9))).to(device)
+        self._highest_V = torch.from_numpy((parts_V - 1 - PARTS // 2).astype(np.int16)).to(device)
         self._place_V = torch.zeros(len(counts_V), dtype=torch.int64, device=device)
 
-    def draw(self, targets_N: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the drawn ids (C,), log pi (C,) in fp32, and where the targets are in them (N,).
+    def draw(self, targets_N: Tensor, generator: torch.Generator) -> Sample:
+        """Draw words for a step with these targets.
 
-        A word's pi counts both ways in: drawn, or a target of a step of N predictions.
+        That the N - 1 other targets are none of a word is (1 - u)^(N-1), u its share of the text.
         """
-        drawn_V = torch.rand(self.pi_V.shape, generator=generator, device=self.pi_V.device)
-        chosen_V = drawn_V < self.pi_V
-        chosen_V[targets_N] = True
-        ids_C = chosen_V.nonzero()[:, 0]
+        drawn_V = self._bits(generator) <= self._highest_V
+        among_V = drawn_V.clone().index_fill_(0, targets_N, True)
+        ids_C = among_V.nonzero()[:, 0]
         self._place_V[ids_C] = torch.arange(len(ids_C), device=ids_C.device)
-        absent_C = (1 - self.pi_V[ids_C]) * (self.log_absent_V[ids_C] * len(targets_N)).exp()
-        return ids_C, torch.log1p(-absent_C).float(), self._place_V[targets_N]
+        pi_C, others = self.pi_V[ids_C], max(len(targets_N) - 1, 0)
+        absent_C = (1 - pi_C) * (self._log_other_V[ids_C] * others).exp()
+        return Sample(
+            ids_C,
+            drawn_V[ids_C],
+            pi_C.log().float(),
+            torch.log1p(-absent_C).float(),
+            self._place_V[targets_N],
+        )
+
+    def _bits(self, generator: torch.Generator) -> Tensor:
+        """Sixteen random bits a word, as numbers from -2^15 to 2^15 - 1."""
+        words = len(self._highest_V)
+        drawn = torch.empty(-(-words // 4), dtype=torch.int64, device=self._highest_V.device)
+        drawn.random_(-(2**63), None, generator=generator)
+        return drawn.view(torch.int16)[:words]
+
+
+def log_shares(counts_V: np.ndarray) -> np.ndarray:
+    """Logarithms of the words' shares of a text; a word that is not in it counts as one."""
+    counts_V = np.maximum(counts_V, 1)
+    return np.log(counts_V) - math.log(counts_V.sum())
 
 
 def inclusion(counts_V: np.ndarray, samples: int) -> np.ndarray:

@@ -8,27 +8,41 @@ every file see ``master``.
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from nplm_cli.errors import TrainingError
 from nplm_cli.models.base import LanguageModel
+from nplm_cli.training.rows import RowTables
 
 
 class FlatWeights:
     """Weights and gradients of a model, flat; shape suffix P: all trained parameters."""
 
-    def __init__(self, model: LanguageModel, dtype: torch.dtype | None = None):
+    def __init__(
+        self,
+        model: LanguageModel,
+        dtype: torch.dtype | None = None,
+        *,
+        tables: Sequence[str] = (),
+        table_decay: float = 0.0,
+    ):
         """Move the model's weights into one vector; ``dtype`` is what the model computes in.
 
-        Without a ``dtype`` it computes with ``master`` itself. Raises TrainingError when every
-        parameter is frozen.
+        Without a ``dtype`` it computes with ``master`` itself. ``tables`` (``rows.in_rows``) are
+        trained by rows, with the weight decay ``table_decay``, and stay outside the vector. Raises
+        TrainingError when every parameter is frozen.
         """
         self.model, self.dtype = model, dtype or model.embedding.weight.dtype
+        self.rows = RowTables(model, tables, table_decay, self.dtype) if tables else None
         regularised = {id(p) for p in model.regularised()}
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        named = [
+            (name, parameter)
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad and name not in tables
+        ]
         named.sort(key=lambda item: id(item[1]) not in regularised)  # stable: order kept in each
         if not named:
             raise TrainingError("no parameter is left to train (all frozen)")
@@ -41,7 +55,7 @@ class FlatWeights:
         self._frozen = {
             name: (tensor, tensor.detach().clone())
             for name, tensor in [*model.named_parameters(), *model.named_buffers()]
-            if name not in self.parameters and tensor.is_floating_point()
+            if not (name in self.parameters or name in tables) and tensor.is_floating_point()
         }
         self.working_P = self.master_P.to(self.dtype)  # itself where they are of one type
         self._gradients = self.split(self.gradient_P)
@@ -84,12 +98,14 @@ class FlatWeights:
 
     def clear_gradients(self) -> None:
         """Forget the gradients of the parameters."""
-        for parameter in self.parameters.values():
+        for parameter in self.model.parameters():
             parameter.grad = None
 
     @torch.no_grad()
     def collect_gradients(self) -> None:
         """Copy the parameters' gradients into the flat vector; 0 where there is none."""
+        if self.rows is not None:
+            self.rows.collect()
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 self._gradients[name].zero_()
@@ -102,16 +118,38 @@ class FlatWeights:
         if self.working_P is not self.master_P:
             self.working_P.copy_(self.master_P)
 
+    def lookup(self, weight_VD: Tensor, ids_C: Tensor) -> Tensor:
+        """Rows (C, D) of a parameter of the model, for a loss."""
+        if self.rows is not None:
+            return self.rows.lookup(weight_VD, ids_C)
+        return weight_VD.index_select(0, ids_C)
+
     def gradient_norm(self) -> float:
         """Euclidean norm of all gradients together."""
-        return float(self.gradient_P.norm())
+        if self.rows is None:
+            return float(self.gradient_P.norm())
+        return math.hypot(*(float(g.norm()) for g in (self.gradient_P, *self.rows.gradients)))
+
+    @torch.no_grad()
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply all gradients."""
+        for gradient in (self.gradient_P, *(self.rows.gradients if self.rows else ())):
+            gradient.mul_(factor)
 
     def are_finite(self) -> bool:
         """Whether every weight is a number: no other may reach a file."""
-        return math.isfinite(self.master_P.sum().item())
+        by_rows = self.rows is None or self.rows.are_finite()
+        return by_rows and math.isfinite(self.master_P.sum().item())
+
+    def settle(self) -> None:
+        """Bring every row up to date, before whole tables are read."""
+        if self.rows is not None:
+            self.rows.settle()
 
     def stay_exact(self) -> None:
         """Let the model compute with ``master`` from now on: the training is over."""
+        if self.rows is not None:
+            self.rows.close()
         self.dtype, self.working_P = self.master_P.dtype, self.master_P
         self._point_to(self.master_P)
         for tensor, exact in self._frozen.values():
@@ -129,12 +167,16 @@ class FlatWeights:
             yield
             return
         self._point_to(self.master_P)
+        if self.rows is not None:
+            self.rows.point_to(exact=True)
         for tensor, exact in self._frozen.values():
             tensor.data = exact
         try:
             yield
         finally:
             self._point_to(self.working_P)
+            if self.rows is not None:
+                self.rows.point_to(exact=False)
             for tensor, exact in self._frozen.values():
                 tensor.data = exact.to(self.dtype)
 

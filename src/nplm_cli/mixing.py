@@ -1,0 +1,246 @@
+"""Several runs become one: what ``nplm mix`` does.
+
+Weights of models and caches are fitted on a text by EM (``evaluation.interpolation``); the result
+is a run directory that holds what questions need of its components. Shape suffixes: K components,
+G components and all caches that are tried, N predictions.
+"""
+
+import dataclasses
+import itertools
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nplm_cli import __version__, events
+from nplm_cli.artifacts import FORMAT_VERSION, write_json
+from nplm_cli.config import CacheConfig, CacheSearch, ComponentConfig, Context, MixtureConfig
+from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.evaluation.interpolation import Fit, fit_weights
+from nplm_cli.evaluation.ledger import perplexity
+from nplm_cli.locking import exclusive
+from nplm_cli.measure import part_ledger, read_text, tell_policies, text_log_probs
+from nplm_cli.query.mixture import first_neural, mixed_log_probs
+from nplm_cli.query.run import COMPONENTS, Run
+from nplm_cli.run_folders import (
+    _link_or_copy,
+    _move_into_place,
+    _staging,
+    available_cores,
+    check_target,
+    restore_old,
+)
+
+# What of a run its questions need: text, and large files that nobody edits.
+_COPIED = ("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "report.json")
+_LINKED = ("model.safetensors", "baseline.safetensors")
+# What a mixture takes from the component whose baseline it has.
+_SHARED = ("vocabulary.tsv", "unknown.tsv", "tokenizer.json", "baseline.safetensors")
+
+
+def mix(
+    sources: Sequence[Path],
+    folder: Path,
+    tune: Sequence[str],
+    *,
+    caches: Sequence[CacheSearch] = (),
+    context: Context | None = None,
+    device: str = "auto",
+    force: bool = False,
+    argv: Sequence[str] = (),
+    on_event: events.OnEvent = events.ignore,
+) -> dict[str, Any]:
+    """Mix runs into the run ``folder``, weights and caches fitted on ``tune``; returns its report.
+
+    ``context`` is by default the policy of the first neural run. Raises ConfigError for runs of
+    different vocabularies and for a ``folder`` that is taken, InputError for the text.
+    """
+    started = time.monotonic()
+    folder = folder.resolve()
+    if folder == Path.cwd():
+        raise ConfigError(f"{folder} is where you stand: name a new directory for the mixture")
+    if len(sources) + len(caches) < 2:
+        raise ConfigError("one run alone is no mixture: name another one, or a --cache")
+    candidates = [search.candidates() for search in caches]
+    runs = [_opened(source) for source in sources]
+    first = first_neural(runs)
+    policy = context or runs[first or 0].config.training.context
+    _tell_differences(runs, on_event)
+    tell_policies(runs, policy, on_event)
+    with exclusive(folder):
+        restore_old(folder)
+        check_target(folder, True)
+        if (folder / "config.json").exists() and not force:
+            raise ConfigError(f"{folder} holds a run already: --force replaces it")
+        part = read_text(runs[0], tune, on_event=on_event)
+        if not part.predictions:
+            raise InputError(f"{', '.join(tune)}: no sentence to tune the mixture on")
+        every_cache = [cache for tried in candidates for cache in tried]
+        log_p_GN = text_log_probs(
+            runs, part, policy, caches=every_cache, device=device, on_event=on_event
+        )
+        fit, rows = _fitted(log_p_GN, len(runs), [len(tried) for tried in candidates], on_event)
+        chosen = [every_cache[row - len(runs)] for row in rows[len(runs) :]]
+        mixture = _mixture(runs, sources, chosen, fit, policy)
+        nll_N = 0.0 - mixed_log_probs(log_p_GN[rows], mixture.weights)
+        with _staging(folder) as staging:
+            _write(staging, mixture, runs, argv)
+            report = _report(staging, folder.name, part, log_p_GN[: len(runs)], nll_N, fit, tune)
+            report["training"]["seconds"] = round(time.monotonic() - started, 3)
+            write_json(staging / "report.json", report)
+            _move_into_place(staging, folder)
+    return report
+
+
+def _opened(source: Path) -> Run:
+    run = Run(source)
+    if run.mixture is not None:
+        inner = ", ".join(str(component.folder) for component in run.components)
+        raise ConfigError(f"{source} is a mixture already: name its components instead ({inner})")
+    _ = run.weights  # there, and of the right shapes
+    return run
+
+
+def _tell_differences(runs: Sequence[Run], on_event: events.OnEvent) -> None:
+    """Raise ConfigError at another vocabulary; tell what else makes runs differ in meaning."""
+    first = runs[0]
+    for run in runs:
+        check_same_vocabulary(first, run)
+        if run.recipe != first.recipe:
+            on_event(
+                events.Message(
+                    f"{run.folder} read its text otherwise than {first.folder} (tokenizer.json): "
+                    f"the mixture reads as {first.folder} does",
+                    True,
+                )
+            )
+        if run.config.model.arch == "ngram" and run.config.model.smoothing == "mle":
+            on_event(
+                events.Message(
+                    f"{run.folder}: relative frequencies are all 0 after an unseen context; there "
+                    "the probabilities of the mixture sum to less than 1",
+                    True,
+                )
+            )
+
+
+def check_same_vocabulary(first: Run, other: Run) -> None:
+    """Raise ConfigError, naming the first difference, unless the same ids are the same tokens."""
+    ours, theirs = first.vocabulary.tokens, other.vocabulary.tokens
+    if ours == theirs:
+        return
+    pairs = itertools.zip_longest(ours, theirs)
+    number = next(i for i, (a, b) in enumerate(pairs) if a != b)
+    a, b = (repr(t[number]) if number < len(t) else "nothing more" for t in (ours, theirs))
+    raise ConfigError(
+        f"{first.folder} and {other.folder} have different vocabularies: id {number} is {a} in the "
+        f"one and {b} in the other; train one with --vocab {first.folder / 'vocabulary.tsv'}"
+    )
+
+
+def _fitted(
+    log_p_GN: np.ndarray, components: int, tried: Sequence[int], on_event: events.OnEvent
+) -> tuple[Fit, list[int]]:
+    """Fit the weights; of each cache's candidates (``tried`` many) the likeliest row is kept.
+
+    Caches are settled one after the other, each beside the models and the caches before it.
+    """
+    rows = list(range(components))
+    fit = fit_weights(log_p_GN[rows])
+    done, begin = 0, components
+    for count in tried:
+        fits = []
+        for row in range(begin, begin + count):
+            fits.append((fit_weights(log_p_GN[[*rows, row]]), row))
+            done += 1
+            on_event(events.Progress("fitting caches", done, sum(tried)))
+        fit, best = min(fits, key=lambda pair: pair[0].nats)
+        rows.append(best)
+        begin += count
+    return fit, rows
+
+
+def _mixture(
+    runs: Sequence[Run],
+    sources: Sequence[Path],
+    caches: Sequence[CacheConfig],
+    fit: Fit,
+    context: Context,
+) -> MixtureConfig:
+    components = [
+        ComponentConfig(str(source), run.arch, weight)
+        for source, run, weight in zip(sources, runs, fit.weights, strict=False)
+    ]
+    weighted = [
+        dataclasses.replace(cache, weight=weight)
+        for cache, weight in zip(caches, fit.weights[len(runs) :], strict=True)
+    ]
+    return MixtureConfig(tuple(components), tuple(weighted), context)
+
+
+def _write(folder: Path, mixture: MixtureConfig, runs: Sequence[Run], argv: Sequence[str]) -> None:
+    """Write the run of a mixture, but for its report."""
+    for number, run in enumerate(runs, 1):
+        target = folder / COMPONENTS / str(number)
+        target.mkdir(parents=True)
+        _take(run.folder, target, (*_COPIED, *_LINKED))
+    reference = next((run for run in runs if run.baseline is not None), runs[0])
+    _take(reference.folder, folder, _SHARED)
+    record = {
+        "format_version": FORMAT_VERSION,
+        "nplm": __version__,
+        "mixture": mixture.to_json(),
+        "data": reference.record["data"],
+        "environment": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "numpy": np.__version__,
+            "threads": available_cores(),
+        },
+        "argv": list(argv),
+    }
+    write_json(folder / "config.json", record)
+
+
+def _take(source: Path, target: Path, names: Sequence[str]) -> None:
+    """Copy the files that are there, large ones by a second name."""
+    for name in names:
+        if (source / name).exists():
+            copy = _link_or_copy if name in _LINKED else shutil.copyfile
+            copy(source / name, target / name)
+
+
+def _report(
+    folder: Path,
+    name: str,
+    part: Part,
+    log_p_KN: np.ndarray,
+    nll_N: np.ndarray,
+    fit: Fit,
+    tune: Sequence[str],
+) -> dict[str, Any]:
+    """What ``report.json`` says: the fit, and the ledger of the text it was made on."""
+    run = Run(folder)
+    ledger = part_ledger(run, part, nll_N, run.config.training.context)
+    components = [
+        {**record, "ppl": perplexity(0.0 - float(own_N.sum()), part.predictions)}
+        for record, own_N in zip(ledger["mixture"], log_p_KN, strict=True)
+    ]
+    return {
+        "schema": 1,
+        "run": name,
+        "arch": run.arch,
+        "training": {"iterations": fit.iterations, "left_out": fit.left_out},
+        "notes": [f"weights fitted on {', '.join(tune)}: its perplexity flatters the mixture"],
+        "tuned_on": list(tune),
+        "components": components,
+        "caches": ledger["caches"],
+        "tune": ledger,
+        "valid": None,
+        "test": None,
+    }

@@ -1,5 +1,6 @@
 """Tables trained by rows: the AdamW of whole tables, but for rounding."""
 
+import itertools
 import math
 
 import numpy as np
@@ -184,7 +185,7 @@ def test_in_bf16_the_model_sees_rounded_rows(training, in_rows_from):
     in_rows_from(2)
     trainer = training(**SETTINGS).trainer(dtype=torch.bfloat16)
     table = trainer.weights.rows.tables["embedding.weight"]
-    for step in trainer.batches.epoch(0):
+    for step in itertools.islice(trainer.batches.epoch(0), 5):
         trainer._step(step)
         rounded = table.master_VD.to(torch.bfloat16)
         assert trainer.model.embedding.weight.dtype == torch.bfloat16

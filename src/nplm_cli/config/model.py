@@ -111,9 +111,8 @@ class ModelConfig(Section):
     hidden_bias: bool = option(True, "Biases in the hidden layers.")
     init: Literal["small", "counts", "uniform01", "gaussian01", "zero"] = option(
         "small",
-        "First weights: small and random around 0; the same but word vectors and output biases "
-        "counted in the training text (PPMI and SVD, log frequencies); uniform in 0..1; gaussian "
-        "in 0..1 (mean 0.5, clipped); all zero.",
+        "First weights: small and random around 0; the same, but word vectors and output biases "
+        "counted in the text; uniform in 0..1; gaussian in 0..1 (mean 0.5, clipped); all zero.",
     )
     init_scale: float = option(1.0, "Factor on the first weights.", above=0)
     vectors: str | None = option(

@@ -213,7 +213,7 @@ MUTANTS = (
     mutant(
         "no clipping",
         "--clip does nothing",
-        (LOOP, "self.weights.gradient_P.mul_(self.config.clip / norm)", "pass"),
+        (LOOP, "self.weights.scale_gradients(self.config.clip / norm)", "pass"),
         tests="training",
     ),
     mutant(
@@ -282,7 +282,7 @@ MUTANTS = (
     mutant(
         "no time for the report",
         "a budget is spent on training alone",
-        ("training/length.py", "max(self.budget - self.reserve, self.budget / 2)", "self.budget"),
+        ("training/length.py", "max(left - self.reserve, left / 2)", "left"),
         tests="training",
     ),
     mutant(

@@ -1,23 +1,24 @@
 """Settings that several recipes share."""
 
 # One LSTM layer, tied through a projection, read as one stream; regularised after Merity, Keskar &
-# Socher (2018), trained on a sampled softmax first.
+# Socher (2018), begun with counted word vectors, trained on a sampled softmax first.
 LSTM = (
     "--arch", "lstm", "--dim", "256", "--hidden", "512", "--tie", "--context", "stream",
-    "--batch", "20", "--bptt", "48", "--lr", "0.004", "--l2", "0.02", "--clip", "0.5",
-    "--schedule", "cosine", "--warmup", "0.03",
-    "--dropout-embedding", "0.25", "--dropout-output", "0.5", "--word-dropout", "0.1",
-    "--weight-drop", "0.2", "--dropout-ramp", "0.7", "--loss", "sampled", "--full-from", "0.6",
+    "--init", "counts", "--batch", "20", "--bptt", "48", "--lr", "0.004", "--l2", "0.02",
+    "--clip", "0.5", "--schedule", "cosine", "--warmup", "0.03",
+    "--dropout-embedding", "0.15", "--dropout-output", "0.4", "--word-dropout", "0.03",
+    "--weight-drop", "0.15", "--dropout-ramp", "0.7", "--loss", "sampled", "--full-from", "0.6",
     "--patience", "0",
 )  # fmt: skip
 # Five words side by side, four decaying averages of the 48 words before them, gated layers.
 WINDOW = (
     "--arch", "ffn", "--order", "6", "--far", "48", "--averages", "4", "--gate", "--residual",
-    "--layers", "2", "--norm", "pre", "--activation", "gelu", "--dim", "256", "--hidden", "384",
-    "--tie", "--context", "stream", "--batch", "16", "--bptt", "64", "--lr", "0.002",
-    "--l2", "0.02", "--clip", "1", "--schedule", "cosine", "--warmup", "0.03",
-    "--dropout-input", "0.3", "--dropout-hidden", "0.2", "--dropout-output", "0.4",
-    "--dropout-ramp", "0.8", "--loss", "sampled", "--full-from", "0.5", "--patience", "0",
+    "--layers", "2", "--norm", "pre", "--dim", "256", "--hidden", "384", "--tie",
+    "--context", "stream", "--init", "counts", "--batch", "16", "--bptt", "64", "--lr", "0.002",
+    "--l2", "0.05", "--clip", "1", "--schedule", "cosine", "--warmup", "0.03",
+    "--dropout-input", "0.2", "--dropout-embedding", "0.1", "--word-dropout", "0.02",
+    "--dropout-hidden", "0.2", "--dropout-output", "0.4", "--dropout-ramp", "0.5",
+    "--loss", "sampled", "--full-from", "0.5", "--patience", "0",
 )  # fmt: skip
 PTB = ("ptb/ptb.train.txt", "ptb/ptb.valid.txt")
 PEOPLE_DAILY = ("pku199801/words.train.txt", "pku199801/words.valid.txt")

@@ -54,7 +54,7 @@ def train(
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, force)
-        network = make_run(sources, folder, config, argv, on_event, given)
+        network = make_run(sources, folder, config, argv, on_event, given, started)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
         if network is not None:
             from nplm_cli.training.session import open_trainer

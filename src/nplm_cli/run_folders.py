@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,16 +120,18 @@ def make_run(
     argv: Sequence[str],
     on_event: events.OnEvent,
     given: Collection[str] | None = None,
+    started: float | None = None,
 ) -> "LanguageModel | None":
     """Make a run that can be trained, beside its place, and move it there when it is whole.
 
-    With a budget, settings that are not among those ``given`` are chosen for it (None: no setting
-    is).
+    With a budget, which runs since ``started`` of the monotonic clock, settings that are not among
+    those ``given`` are chosen for it (None: no setting is).
     """
     with _staging(folder) as staging:
         prepared = prepare(staging, sources, config, on_event)
         if given is not None and config.training.budget is not None and config.model.neural:
-            config = _sized(config, given, prepared, on_event)
+            elapsed = 0.0 if started is None else time.monotonic() - started
+            config = _sized(config, given, prepared, elapsed, on_event)
         environment = _environment(config)
         if config.model.neural:
             environment["precision"] = _precision(config, prepared)
@@ -197,7 +200,11 @@ def _environment(config: Config) -> dict[str, Any]:
 
 
 def _sized(
-    config: Config, given: Collection[str], prepared: Prepared, on_event: events.OnEvent
+    config: Config,
+    given: Collection[str],
+    prepared: Prepared,
+    elapsed: float,
+    on_event: events.OnEvent,
 ) -> Config:
     """Choose for the budget what the user did not choose, and say what was chosen."""
     from nplm_cli.training.devices import pick_device
@@ -215,6 +222,7 @@ def _sized(
         cores=config.training.threads or available_cores(),
         device=device.type,
         precision=best_precision(config, device),
+        elapsed=elapsed,
     )
     if chosen:
         options = [

@@ -38,6 +38,17 @@ def test_a_budget_keeps_time_for_what_follows(clock):
     assert length.done(0) == pytest.approx(1)
 
 
+def test_what_was_over_before_the_first_step_is_no_part_of_the_schedule(clock):
+    """Warm-up and decay begin with the training, not with the reading of the text."""
+    length = Length(TrainingConfig(budget="100s"), 5, 100.0)
+    clock[0] += 20
+    length.began = length.seconds
+    length.expect(evaluation_seconds=9.0, report_seconds=0.0, save_seconds=0.0)
+    assert length.done(0) == 0
+    clock[0] += (100 - 20 - length.reserve) / 4
+    assert length.done(0) == pytest.approx(0.25)
+
+
 def test_half_of_a_budget_is_for_training_however_long_the_evaluation(clock):
     length = Length(TrainingConfig(budget="10s"), 5, 100.0)
     length.expect(evaluation_seconds=60.0, report_seconds=0.0, save_seconds=0.0)
@@ -76,3 +87,18 @@ def test_a_budget_ends_in_time_with_a_slow_evaluation(training, monkeypatch):
     began = time.monotonic()
     assert run.run(started=began).progress.finished == "budget"
     assert 3 <= time.monotonic() - began < 6.6
+
+
+def test_a_resumed_budget_goes_on_in_its_schedule(training):
+    run = training(budget="3s", patience=0)
+    straight = run.trainer(started=time.monotonic() - 1)
+    straight.interrupted = lambda: straight.progress.step >= 3
+    with pytest.raises(KeyboardInterrupt):
+        straight.fit()
+    assert 1 <= straight.progress.began < straight.progress.seconds
+    again = run.trainer()
+    again.resume()
+    again.fit()
+    assert again.progress.began == straight.progress.began
+    assert again.length.began == straight.progress.began
+    assert again.progress.finished == "budget"

@@ -113,7 +113,7 @@ def weights_of(run):
     return {name: np.array(file[name]) for name in file}
 
 
-@pytest.mark.parametrize("loss", ["sampled", "nce"])
+@pytest.mark.parametrize("loss", ["sampled", "nce", "full"])
 @pytest.mark.parametrize(
     "model",
     [
@@ -123,16 +123,20 @@ def weights_of(run):
         {"arch": "lstm"},
         {"output_bias": False},
         {"freeze_vectors": True},
+        {"softmax": "adaptive", "cutoffs": "3,7"},
     ],
     ids=str,
 )
 def test_a_training_by_rows_is_the_training(training, in_rows_from, model, loss):
+    if "softmax" in model and loss != "full":
+        return  # refused as settings
     runs = []
     for least in (2, 1000):
         in_rows_from(least)
         run = training(model=model, **{**SETTINGS, "loss": loss})
         trainer = run.trainer()
-        assert (trainer.weights.rows is not None) is (least == 2)
+        some = loss != "full" or not (model.get("tie") or model.get("freeze_vectors"))
+        assert (trainer.weights.rows is not None) is (some and least == 2)
         trainer.fit()
         assert trainer.weights.rows is None or not trainer.weights.rows.clock.elapsed
         runs.append(run)
@@ -215,8 +219,8 @@ def test_the_norm_is_that_of_all_gradients(training, in_rows_from, dtype):
 
 
 DENSE = [
-    {"loss": "full"},
-    {"full_from": 0.5},
+    {"loss": "full", "model": {"tie": True}},
+    {"full_from": 0.5, "model": {"tie": True}},
     {"average": "ema"},
     {"optimizer": "sgd"},
     {"optimizer": "adam"},  # with L2 in the gradient
@@ -232,14 +236,18 @@ def test_what_uses_every_row_is_trained_whole(training, in_rows_from, settings):
 def test_which_tables(in_rows_from):
     def names(loss="sampled", **model):
         config = ModelConfig(dim=4, hidden=5, **model).resolved()
-        network = build(config, 50)
-        network.embedding.weight.requires_grad_(not config.freeze_vectors)
-        return in_rows(network, TrainingConfig(loss=loss))
+        trained = [name for name, _ in build(config, 50).named_parameters()]
+        if config.freeze_vectors:
+            trained.remove("embedding.weight")
+        return in_rows(config, TrainingConfig(loss=loss), trained, 50)
 
     in_rows_from(50)
     assert names() == ["embedding.weight", "output.weight"]
     assert names(tie=True) == ["embedding.weight"]
     assert names("nce", freeze_vectors=True) == ["output.weight"]
+    assert names("full") == ["embedding.weight"]
+    assert names("full", softmax="adaptive", cutoffs="9") == ["embedding.weight"]
+    assert names("full", tie=True) == []
     assert names(tie=True, freeze_vectors=True) == []
     assert names(tie=True, layers=0, combine="sum", output_bias=False) == []  # nothing besides
     in_rows_from(51)

@@ -110,3 +110,27 @@ def test_without_a_budget_nothing_is_chosen():
     assert sized(config, (), **known, device="cpu", precision="fp32") == (config, {})
     counts = Config().replace(arch="ngram", budget="10m")
     assert sized(counts, (), **known, device="cpu", precision="fp32") == (counts, {})
+
+
+def test_l2_is_chosen_for_adamw_alone():
+    """Beside another optimiser it is part of the gradient, and 0.02 stops the training."""
+    assert choose()[1]["l2"] > 0
+    config = Config().replace(arch="lstm", budget="10m", optimizer="sgd", context="stream")
+    known = {"vocabulary": 10_000, "tokens": 900_000, "sentences": 40_000, "cores": 1}
+    _, chosen = sized(config, {"optimizer"}, **known, device="cpu", precision="bf16")
+    assert "l2" not in chosen
+    assert "lr" not in chosen
+    assert choose(given=("lr",))[1]["l2"] > 0
+
+
+def test_what_is_over_of_the_budget_buys_nothing():
+    assert choose("10m", elapsed=540.0)[1]["hidden"] == choose("1m")[1]["hidden"]
+
+
+def test_any_number_of_cores_and_any_gpu():
+    widths = [choose(cores=cores)[1]["hidden"] for cores in (1, 2, 8, 64, 1000)]
+    assert widths == sorted(widths)
+    assert widths[-1] == widths[-3]
+    gpu = choose(device="cuda", precision="fp32")[1]
+    assert gpu["hidden"] >= choose(precision="fp32")[1]["hidden"]
+    assert gpu["batch"] > choose()[1]["batch"]

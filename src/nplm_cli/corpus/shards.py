@@ -32,6 +32,10 @@ PARTS: tuple[PartName, ...] = ("train", "valid", "test")
 _BLOCK = 1 << 22
 
 
+# Ids that are counted at once.
+COUNT_BLOCK = 4_000_000
+
+
 @dataclass(frozen=True)
 class Part:
     """Sentences of ids, each ended by ``</s>``; the layout every scorer reads.
@@ -71,6 +75,14 @@ class Part:
     def oov(self) -> int:
         """Number of ``<unk>`` tokens."""
         return int(np.count_nonzero(np.asarray(self.ids_N) == UNK_ID))
+
+
+def count_ids(ids_N: np.ndarray, size: int) -> np.ndarray:
+    """How often each id below ``size`` occurs (int64), in memory that does not grow with N."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(ids_N), COUNT_BLOCK):
+        counts += np.bincount(ids_N[start : start + COUNT_BLOCK], minlength=size)
+    return counts
 
 
 def beginning(part: Part, tokens: int) -> Part:

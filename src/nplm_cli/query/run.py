@@ -203,12 +203,12 @@ class Run:
                 "train --arch ffn or another network for them"
             )
         name = "embedding.weight"
-        if output and len(self.config.model.softmax_bounds(len(self.vocabulary))) > 1:
-            raise ArtifactError(
-                f"{self.folder}: an adaptive softmax has no output row of one width for each word: "
-                "ask for the word vectors"
-            )
         if output and not self.config.model.tie:
+            if len(self.config.model.softmax_bounds(len(self.vocabulary))) > 1:
+                raise ArtifactError(
+                    f"{self.folder}: the output rows of an adaptive softmax are of several widths: "
+                    "ask for the word vectors"
+                )
             name = "output.weight"
         return KeyedVectors(
             self.vocabulary.tokens,

@@ -14,6 +14,9 @@ from nplm_cli.training.averaging import WeightAverage
 from nplm_cli.training.progress import Progress
 from nplm_cli.training.weights import FlatWeights
 
+# Rows of a table that are copied at once.
+ROWS_AT_ONCE = 8192
+
 
 def save_weights(path: Path, model: LanguageModel) -> None:
     """Write the weights alone (fp32, the device not stored, tied weights once)."""
@@ -36,7 +39,14 @@ def load_weights(path: Path, model: LanguageModel) -> None:
                 f"{path}: {name} has shape {file.shape(name)}, config.json says "
                 f"{tuple(tensor.shape)}"
             )
-        tensor.copy_(torch.from_numpy(np.array(file[name])))
+        _fill(tensor, file[name])
+
+
+def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:
+    """Copy a memory-mapped array into a tensor, some rows at once: never a second whole copy."""
+    for begin in range(0, len(array), ROWS_AT_ONCE):
+        rows = slice(begin, begin + ROWS_AT_ONCE)
+        tensor[rows].copy_(torch.from_numpy(np.array(array[rows])))
 
 
 def save_checkpoint(
@@ -111,7 +121,7 @@ def load_checkpoint(
             key = f"model.{name}"
             if key not in file or file.shape(key) != tuple(tensor.shape):
                 raise ArtifactError(f"{path}: {name} is missing or of another shape")
-            tensor.copy_(torch.from_numpy(np.array(file[key])))
+            _fill(tensor, file[key])
     try:
         _restore_optimizer(file, weights, optimizer, progress)
         means = {

@@ -2,14 +2,18 @@
 
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from nplm_cli.config import Config
 from nplm_cli.errors import ConfigError, TrainingError
 from nplm_cli.query import FORWARD
 from nplm_cli.query.run import Run
 from nplm_cli.training.losses import CHUNK_LOGITS
+from nplm_cli.training.precision import pick_precision
+from nplm_cli.training.rows import in_rows
 
 # Copies of each parameter that an optimiser keeps besides weight and gradient.
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1}
@@ -53,9 +57,7 @@ def memory_estimate(run: Run, device: torch.device) -> str:
     shapes = FORWARD[config.model.arch].expected_shapes(config.model.resolved(), vocabulary)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     parameters = sum(sizes.values())
-    frozen = sizes["embedding.weight"] if config.model.freeze_vectors else 0
-    copies = 1 + OPTIMIZER_COPIES[config.training.optimizer]
-    needed = 4 * (parameters + (parameters - frozen) * copies + CHUNK_LOGITS)
+    needed = needed_bytes(config, sizes, vocabulary, pick_precision(config, device, vocabulary)[0])
     train = run.record["data"]["parts"]["train"]
     line = (
         f"{config.model.arch}: {parameters:,} parameters, {train['predictions']:,} training tokens "
@@ -69,6 +71,30 @@ def memory_estimate(run: Run, device: torch.device) -> str:
             "lower --max-size, --dim or --hidden"
         )
     return line
+
+
+def needed_bytes(
+    config: Config, sizes: Mapping[str, int], vocabulary_size: int, precision: str
+) -> int:
+    """Bytes that a training holds; ``sizes`` are the numbers in each tensor of the model.
+
+    Each weight, what the optimiser remembers of it, its rounded copy under bf16, and its gradient
+    as it is computed and in fp32; no gradient of a table that is trained by rows; an average twice,
+    as it changes places with the weights.
+    """
+    training = config.training
+    trained = set(sizes) - ({"embedding.weight"} if config.model.freeze_vectors else set())
+    by_rows = in_rows(config.model.resolved(), training, trained, vocabulary_size)
+    small = 2 if precision == "bf16" else 4
+    total = CHUNK_LOGITS * small
+    for name, size in sizes.items():
+        rounded = small if precision == "bf16" else 0
+        gradients = 0 if name in by_rows else 4 + small
+        moments = 4 * OPTIMIZER_COPIES[training.optimizer]
+        averages = 8 if training.average != "none" else 0
+        mine = gradients + moments + averages if name in trained else 0
+        total += size * (4 + rounded + mine)
+    return total
 
 
 def _free_memory(device: torch.device) -> int | None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from nplm_cli import events
+from nplm_cli.corpus.shards import count_ids
 from nplm_cli.errors import ConfigError
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
@@ -27,7 +28,7 @@ def from_counts(model: LanguageModel, ids_N: np.ndarray, seed: int) -> None:
     with torch.no_grad():
         table = torch.from_numpy(vectors_RD[rows_R] * np.float32(length))
         model.embedding.weight[torch.from_numpy(rows_R), : table.shape[1]] = table
-        counts_V = np.maximum(np.bincount(ids_N, minlength=words), 1)
+        counts_V = np.maximum(count_ids(ids_N, words), 1)
         model.output.start_at(torch.from_numpy(np.log(counts_V / counts_V.sum())))
 
 

@@ -20,7 +20,9 @@ class Length:
         self.budget = budget_seconds(config.budget) if config.budget else None
         epochs = config.epochs or (None if config.steps or self.budget else DEFAULT_EPOCHS)
         self.total_steps = config.steps or (epochs * steps_per_epoch if epochs else None)
-        # Seconds of a budget that belong to what follows the last step.
+        # Seconds of a budget that were over before the first step ...
+        self.began = 0.0
+        # ... and seconds that belong to what follows the last one.
         self.reserve = LEAST_RESERVE if self.budget else 0.0
         self.evaluation_seconds = 0.0
 
@@ -39,8 +41,9 @@ class Length:
         if self.total_steps is not None:
             return step / self.total_steps
         assert self.budget is not None
-        # However short the budget, half of it is for training.
-        return self.seconds / max(self.budget - self.reserve, self.budget / 2)
+        # However short the budget, half of what reading the text left is for training.
+        left = max(self.budget - self.began, 1e-9)
+        return (self.seconds - self.began) / max(left - self.reserve, left / 2)
 
     def expect(self, evaluation_seconds: float, report_seconds: float, save_seconds: float) -> None:
         """Keep time for what follows the last step; all are estimates."""

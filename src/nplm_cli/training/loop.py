@@ -12,7 +12,7 @@ import torch
 from nplm_cli import events
 from nplm_cli.config import DEFAULT_LR, TrainingConfig
 from nplm_cli.corpus.batches import Batch, TrainingBatches
-from nplm_cli.corpus.shards import Part, beginning
+from nplm_cli.corpus.shards import Part, beginning, count_ids
 from nplm_cli.errors import TrainingError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models.base import LanguageModel, State
@@ -75,10 +75,14 @@ class Trainer:
         self.batches = TrainingBatches(
             train, config.context, config.batch, config.bptt, config.seed
         )
-        counts_V = np.bincount(train.ids_N, minlength=model.embedding.num_embeddings)
+        words = model.embedding.num_embeddings
+        counts_V = np.zeros(words, np.int64)
+        if config.loss != "full":
+            counts_V = count_ids(train.ids_N, words)
         if config.loss == "nce":
             start_at_shares(model, counts_V)
-        tables = in_rows(model, config)
+        trained = [name for name, p in model.named_parameters() if p.requires_grad]
+        tables = in_rows(model.config, config, trained, words)
         self.weights = FlatWeights(model, dtype, tables=tables, table_decay=config.l2)
         self.optimizer = build_optimizer(self.weights, config)
         self.average = WeightAverage(self.weights, config)
@@ -136,6 +140,9 @@ class Trainer:
             self._save()
         if self.length.budget and self.progress.finished is None:
             self._plan()
+            if not self.progress.step:
+                self.progress.began = self.length.seconds
+            self.length.began = self.progress.began
         while self.progress.finished is None:
             self._epoch()
         self.weights.stay_exact()

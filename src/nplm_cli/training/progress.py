@@ -15,6 +15,7 @@ class Progress:
     step_in_epoch: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    began: float = 0.0
     best_nats: float | None = None
     best_step: int = 0
     evaluations_without_improvement: int = 0

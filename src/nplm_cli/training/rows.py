@@ -23,13 +23,13 @@ Shape suffixes: V vocabulary, D a word's row, R rows of a step, S steps since al
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nplm_cli.config import TrainingConfig
+from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models.base import LanguageModel
 
 # From this many words on the passes over whole tables cost more than finding the rows.
@@ -40,20 +40,23 @@ MOST_STEPS = 4096
 ROWS_AT_ONCE = 8192
 
 
-def in_rows(model: LanguageModel, config: TrainingConfig) -> list[str]:
-    """Names of the tables of a model that are trained by rows; none where that does not pay.
+def in_rows(
+    model: ModelConfig, training: TrainingConfig, trained: Collection[str], vocabulary_size: int
+) -> list[str]:
+    """Names of the tables that are trained by rows; none where that does not pay.
 
-    Full softmax, an average of the weights and optimisers other than AdamW use every row anyway.
+    ``trained`` are the names of all tensors that are trained. A step uses some rows of the word
+    vectors, unless they are the matrix of a full softmax, too, and of the output matrix under a
+    loss that samples. An average of the weights and optimisers other than AdamW use every row
+    anyway.
     """
-    adamw = config.optimizer == "adamw" or (config.optimizer == "adam" and not config.l2)
-    sampled = config.loss != "full" and config.full_from >= 1
-    if not (adamw and sampled and config.average == "none"):
+    adamw = training.optimizer == "adamw" or (training.optimizer == "adam" and not training.l2)
+    if not adamw or training.average != "none" or vocabulary_size < LEAST_WORDS:
         return []
-    if model.embedding.num_embeddings < LEAST_WORDS:
-        return []
-    tables = {id(model.embedding.weight), id(model.output_weight)}
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    names = [name for name, p in trained if id(p) in tables]
+    sampled = training.loss != "full" and training.full_from >= 1
+    tied = bool(model.tie)
+    tables = {"embedding.weight": sampled or not tied, "output.weight": sampled and not tied}
+    names = [name for name, some_rows in tables.items() if some_rows and name in trained]
     return names if len(names) < len(trained) else []
 
 

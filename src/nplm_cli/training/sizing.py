@@ -26,20 +26,26 @@ from nplm_cli.config import Config, Context, budget_seconds
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 TOKENS_A_SQUARE = 14
 # Floating-point operations a second of one core's whole training step, and of a GPU's.
-RATES = {("cpu", "bf16"): 130e9, ("cpu", "fp32"): 60e9, ("cuda", "bf16"): 40e12}
-SECOND_CORE = 0.8
+RATES = {
+    ("cpu", "bf16"): 130e9,
+    ("cpu", "fp32"): 60e9,
+    ("cuda", "bf16"): 40e12,
+    ("cuda", "fp32"): 8e12,
+}
+# What each further core adds; more than ``MOST_CORES`` find nothing to do in a step.
+SECOND_CORE, MOST_CORES = 0.8, 8
 # Share of the time that is not spent in training steps.
-OVERHEAD = 0.08
+OVERHEAD = 0.05
 NOISY_PASSES = 10
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
 SAMPLES, SAMPLED_SHARE = 1024, 0.6
-TOKENS_A_STEP = 960
+TOKENS_A_STEP = {"cpu": 960, "cuda": 3840}
 LSTM_NOISE = {
-    "dropout_embedding": 0.25,
-    "dropout_output": 0.6,
-    "word_dropout": 0.06,
-    "weight_drop": 0.22,
+    "dropout_embedding": 0.15,
+    "dropout_input": 0.35,
+    "dropout_output": 0.65,
+    "weight_drop": 0.35,
 }
 FFN_NOISE = {
     "dropout_input": 0.3,
@@ -68,18 +74,20 @@ KINDS = (
 
 def sized(
     config: Config, given: Collection[str], *, vocabulary: int, tokens: int, sentences: int,
-    cores: int, device: str, precision: str,
+    cores: int, device: str, precision: str, elapsed: float = 0.0,
 ) -> tuple[Config, dict[str, Any]]:  # fmt: skip
     """Return the settings for ``config.training.budget``, and those of them that were chosen here.
 
-    ``given`` are names of settings that the user chose; ``precision`` is what the device can do.
+    ``given`` are names of settings that the user chose; ``precision`` is what the device can do,
+    ``elapsed`` how many seconds of the budget are over.
     """
     training, model = config.training, config.model
     if training.budget is None or not model.neural:
         return config, {}
-    seconds = budget_seconds(training.budget) * (1 - OVERHEAD)
+    seconds = max(1.0, budget_seconds(training.budget) - elapsed) * (1 - OVERHEAD)
     rate = RATES.get((device, precision), RATES["cpu", "fp32"])
-    operations = seconds * rate * (1 + SECOND_CORE * (cores - 1) if device == "cpu" else 1)
+    helping = min(cores, MOST_CORES) - 1 if device == "cpu" else 0
+    operations = seconds * rate * (1 + SECOND_CORE * helping)
     fits = [
         width
         for width in WIDTHS
@@ -96,7 +104,8 @@ def sized(
     noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
     proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
     proposed["dropout_ramp"] = 0.7 if strength else 0.0
-    proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1))
+    proposed["locked_dropout"] = model.arch in ("rnn", "gru", "lstm") and strength > 0
+    proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
     proposed |= {**_softmax(vocabulary), "init": "counts"}
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
     if training.context == "sentence":
@@ -105,6 +114,8 @@ def sized(
     for kind in KINDS:
         if kind & set(given):
             proposed = {name: value for name, value in proposed.items() if name not in kind}
+    if proposed.get("optimizer", training.optimizer) != "adamw":
+        proposed.pop("l2", None)  # beside other optimisers it would be part of the gradient
     return config.replace(**proposed), proposed
 
 
@@ -138,10 +149,12 @@ def _operations(arch: str, width: int, vocabulary: int) -> float:
     return 6.0 * (inner + hidden * dim + words * dim)
 
 
-def _steps(arch: str, width: int, context: Context, sentence_tokens: float) -> dict[str, Any]:
+def _steps(
+    arch: str, width: int, context: Context, sentence_tokens: float, device: str
+) -> dict[str, Any]:
     """How much text a step reads, and how far it goes."""
     bptt = 64 if arch == "ffn" else 48
-    rows = TOKENS_A_STEP / (bptt if context == "stream" else sentence_tokens + 1)
+    rows = TOKENS_A_STEP[device] / (bptt if context == "stream" else sentence_tokens + 1)
     base = 0.002 if arch in ("ffn", "attention", "transformer") else 0.004
     return {
         "batch": max(4, round(rows)),

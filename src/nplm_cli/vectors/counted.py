@@ -17,6 +17,8 @@ import numpy as np
 PLACES = (-2, -1, 1, 2)
 # Words that get a vector, columns a place, and cells of the table: they bound time and memory.
 MAX_WORDS, COLUMNS, MAX_CELLS = 20_000, 1_000, 50_000_000
+# Tokens that are counted, from the start of the text, and tokens of one block of them.
+MAX_TOKENS, BLOCK = 20_000_000, 4_000_000
 # Columns of the sketch beyond those wanted, and passes over the table that sharpen it.
 EXTRA, PASSES = 32, 2
 
@@ -24,9 +26,11 @@ EXTRA, PASSES = 32, 2
 def count_vectors(ids_N: np.ndarray, vocabulary_size: int, dim: int, seed: int) -> np.ndarray:
     """Vectors (R, D) of the first words of a vocabulary that is sorted by frequency.
 
-    Rows have lengths around 1, between 0.5 and 1.5: longer ones have more to tell. D is ``dim``,
+    The first ``MAX_TOKENS`` of the text are counted, across the ends of sentences and files. Rows
+    have lengths around 1, between 0.5 and 1.5: longer ones have more to tell. D is ``dim``,
     or less where the table has fewer columns or rows.
     """
+    ids_N = ids_N[:MAX_TOKENS]
     words = min(vocabulary_size, MAX_WORDS)
     columns = min(words, COLUMNS, max(1, MAX_CELLS // (len(PLACES) * words)))
     table_RC = np.concatenate(
@@ -43,10 +47,13 @@ def count_vectors(ids_N: np.ndarray, vocabulary_size: int, dim: int, seed: int) 
 def neighbour_counts(ids_N: np.ndarray, place: int, words: int, columns: int) -> np.ndarray:
     """How often word c < ``columns`` stands ``place`` tokens after word w < ``words``: (R, C)."""
     first, last = max(0, -place), len(ids_N) - max(0, place)
-    w_N = np.asarray(ids_N[first:last], np.int64)
-    c_N = np.asarray(ids_N[first + place : last + place], np.int64)
-    kept = (w_N < words) & (c_N < columns)
-    cells = np.bincount(w_N[kept] * columns + c_N[kept], minlength=words * columns)
+    cells = np.zeros(words * columns, np.int64)
+    for start in range(first, last, BLOCK):
+        end = min(start + BLOCK, last)
+        w_N = np.asarray(ids_N[start:end], np.int64)
+        c_N = np.asarray(ids_N[start + place : end + place], np.int64)
+        kept = (w_N < words) & (c_N < columns)
+        cells += np.bincount(w_N[kept] * columns + c_N[kept], minlength=words * columns)
     return cells.reshape(words, columns)
 
 

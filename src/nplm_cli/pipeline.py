@@ -108,8 +108,19 @@ def resume(
                 resumed=True,
                 reopened=bool(lengths),
             )
+        if trainer is not None:
+            environment = run.record["environment"]
+            kept["environment"] = {**environment, "precision": trainer.precision}
+            if environment.get("precision") not in (None, trainer.precision):
+                on_event(
+                    events.Message(
+                        f"the training began in {environment['precision']}, it goes on in "
+                        f"{trainer.precision}: not the bytes of a run that never stopped",
+                        warning=True,
+                    )
+                )
         # Only now: a checkpoint that does not fit leaves everything as it was.
-        if lengths:
+        if kept != run.record:
             write_json(folder / "config.json", kept)
         return _fit(run, parts, started, on_event, trainer)
 

@@ -13,6 +13,7 @@ from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.evaluation import evaluator
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import build, output
+from nplm_cli.query import output as numpy_output
 from nplm_cli.query import scorer as scorer_module
 from nplm_cli.query.scorer import NeuralScorer
 from nplm_cli.training.checkpoints import save_weights
@@ -94,7 +95,7 @@ def test_batch_sizes_change_nothing(model, scorer, policy, max_tokens, random_pa
         evaluator, "scoring_batches", functools.partial(scoring_batches, max_tokens=max_tokens)
     )
     monkeypatch.setattr(scorer_module, "BATCH_TOKENS", max_tokens)
-    monkeypatch.setattr(scorer_module, "CHUNK_LOGITS", 5 * V)
+    monkeypatch.setattr(numpy_output, "CHUNK_LOGITS", 5 * V)
     monkeypatch.setattr(output, "CHUNK_LOGITS", 17 * V)
     np.testing.assert_allclose(evaluate(model, part, policy), expected[0], atol=1e-5)
     np.testing.assert_allclose(scorer.nll(part, policy), expected[1], atol=1e-5)

@@ -23,6 +23,7 @@ from nplm_cli.query.scorer import FORWARD, NeuralScorer
 from nplm_cli.training.checkpoints import load_weights, save_weights
 from nplm_cli.training.losses import FullLoss
 from nplm_cli.training.optimizers import build_optimizer
+from nplm_cli.training.sampled_losses import sampled_loss
 from nplm_cli.training.weights import FlatWeights
 
 V = 13
@@ -433,6 +434,27 @@ def test_numpy_next_word_is_the_torch_next_word(model, config, tmp_path):
         np.testing.assert_allclose(log_p, model.logits(hidden).log_softmax(-1).detach(), atol=1e-5)
         assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-12)
         assert log_p.dtype == np.float64
+
+
+def test_losses_that_sample_are_losses_of_this_model(config, model):
+    """A sample of all words is the full softmax; NCE trains the same tensors."""
+    if config.softmax != "full":
+        pytest.skip("these draw words for one softmax over all of them")
+    counts = np.arange(2 * V, V, -1)
+    lookup, random = FlatWeights(model).lookup, torch.Generator().manual_seed(1)
+    ids, targets = ids_of(2, 5), ids_of(2, 5, seed=1).flatten()
+    gradients = []
+    for name in ("full", "sampled", "nce"):
+        settings = TrainingConfig(loss=name, samples=V)
+        loss = sampled_loss(model, counts, settings, random, lookup) or FullLoss(model)
+        model.zero_grad()
+        loss(hidden_of(model, ids).flatten(0, 1), targets).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    full, sampled, nce = gradients
+    assert set(full) == set(sampled) == set(nce)
+    for parameter_name, gradient in full.items():
+        torch.testing.assert_close(sampled[parameter_name], gradient, atol=1e-6, rtol=1e-5)
+        assert torch.isfinite(nce[parameter_name]).all()
 
 
 class WithLoss(torch.nn.Module):

@@ -6,7 +6,7 @@ import pytest
 from nplm_cli.config import CacheConfig, ModelConfig
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query import FORWARD, readers
 from nplm_cli.query.mixture import MixScorer, joint_order, mixed_log_probs
@@ -210,3 +210,17 @@ def test_what_a_prediction_sees():
 def test_nothing_to_score(mixture, policy):
     nothing = Part(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int64), 0)
     assert len(mixture.nll(nothing, policy)) == 0
+
+
+def test_a_model_without_numbers_is_no_empty_cache():
+    """nan says that a cache is empty; of damaged weights it must not drop a component silently."""
+    whole = model("lstm")
+    bias_V = np.where(np.arange(V) == 3, np.nan, 0.0).astype(np.float32)
+    damaged = NeuralScorer({**whole.weights, "output.bias": bias_V}, whole.config)
+    mixture = MixScorer([model("kn"), damaged], [0.5, 0.5])
+    ids = np.array([3, 4, EOS_ID], np.uint32)
+    part = Part(ids, np.array([0, 3]), np.array([0]), 6)
+    with pytest.raises(ArtifactError, match="component 2"):
+        mixture.next_log_probs([3])
+    with pytest.raises(ArtifactError, match="component 2"):
+        mixture.nll(part, "sentence")

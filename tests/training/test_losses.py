@@ -177,3 +177,31 @@ def test_the_memory_of_a_chunk_is_bounded():
     for vocabulary in (10, 1000, 100_000, 250_000):
         assert chunk_rows(vocabulary) * vocabulary <= max(output.CHUNK_LOGITS, 16 * vocabulary)
         assert chunk_rows(vocabulary) >= 16
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """Vocabularies of more than 20 words are read 7 words and 5 predictions at a time."""
+    for name, value in (("WHOLE_WORDS", 20), ("BLOCK_WORDS", 7), ("BLOCK_ROWS", 5)):
+        monkeypatch.setattr(output, name, value)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("n", [0, 1, 5, 33])
+@pytest.mark.usefixtures("blocks")
+def test_prediction_nll_of_a_large_vocabulary(n, bias):
+    hidden, weight, b, targets = problem(n, bias=bias)
+    nll = prediction_nll(hidden, weight, b, targets)
+    assert not nll.requires_grad
+    expected = cross_entropy(linear(hidden, weight, b), targets, reduction="none")
+    torch.testing.assert_close(nll, expected.detach(), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.usefixtures("blocks")
+def test_blocks_of_words_are_exact_in_float32(scale):
+    hidden, weight, b, targets = problem(50, scale=scale)
+    exact = cross_entropy(linear(hidden, weight, b), targets, reduction="none")
+    nll = prediction_nll(hidden.float(), weight.float(), b.float(), targets)
+    assert nll.dtype == torch.float32
+    torch.testing.assert_close(nll, exact.float().detach(), atol=1e-5, rtol=1e-5)

@@ -439,3 +439,23 @@ def test_zero_init_is_warned_of(train):
 def test_without_a_split_there_is_nothing_to_report(train):
     report, _ = train(config=SMALL.replace(split_by="none"))
     assert (report["valid"], report["test"]) == (None, None)
+
+
+def test_another_precision_on_resume_is_said_and_stored(train):
+    """Then the weights are not those of a training that never stopped."""
+    _, folder = train(config=SMALL.replace(epochs=None, steps=3, precision="bf16"))
+    before = json.loads((folder / "config.json").read_text("utf-8"))["environment"]
+    assert before["precision"] == "bf16"
+    said = []
+    pipeline.resume(folder, changes={"steps": 5, "precision": "fp32"}, on_event=said.append)
+    after = json.loads((folder / "config.json").read_text("utf-8"))["environment"]
+    assert after == {**before, "precision": "fp32"}
+    warned = [e.text for e in said if isinstance(e, events.Message) and e.warning]
+    assert any("began in bf16" in text for text in warned)
+
+
+def test_a_resume_that_changes_nothing_leaves_the_settings_alone(train):
+    _, folder = train()
+    before = (folder / "config.json").read_bytes()
+    pipeline.resume(folder)
+    assert (folder / "config.json").read_bytes() == before

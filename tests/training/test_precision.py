@@ -182,3 +182,13 @@ def test_bf16_on_a_gpu_without_it(monkeypatch):
     monkeypatch.setattr(precision, "_has_bf16", lambda device: (False, "Old GPU"))
     with pytest.raises(ConfigError, match="Old GPU"):
         pick_precision(large(precision="bf16"), torch.device("cuda"), 10_000)
+
+
+def test_a_training_goes_on_in_the_format_in_which_it_began(processor):
+    processor(avx512_bf16=True)
+    small = Config().replace(dim=10, hidden=128)
+    assert pick_precision(small, CPU, 1_000, "bf16") == ("bf16", "as the training began")
+    assert pick_precision(large(), CPU, 10_000, "fp32") == ("fp32", "as the training began")
+    assert pick_precision(large(precision="bf16"), CPU, 10_000, "fp32")[0] == "bf16"
+    processor()
+    assert pick_precision(large(), CPU, 10_000, "bf16")[0] == "fp32"

@@ -110,7 +110,8 @@ def _nll_in_blocks(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, y_C: 
     buffer = h_CD.new_empty(len(h_CD) * BLOCK_WORDS)
     for start in range(0, len(weight_VD), BLOCK_WORDS):
         weight_WD = weight_VD[start : start + BLOCK_WORDS]
-        logits_CW = buffer[: len(h_CD) * len(weight_WD)].view(len(h_CD), -1)
+        shape = (len(h_CD), len(weight_WD))
+        logits_CW = buffer[: math.prod(shape)].view(shape)
         if bias_V is None:
             torch.mm(h_CD, weight_WD.T, out=logits_CW)
         else:

@@ -14,7 +14,7 @@ import numpy as np
 from nplm_cli.config import CacheConfig, Context
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.query.cache import distribution
 from nplm_cli.query.layers import State
 from nplm_cli.query.readers import NO_STATES, component_log_probs, numpy_reader
@@ -165,6 +165,9 @@ class MixScorer:
         self, log_p: list[np.ndarray], states: list[State], memory: State
     ) -> tuple[np.ndarray, State]:
         ids_BM, states_BMD, query_BD = (*memory, None, None, None)[:3]
+        for k, log_p_BV in enumerate(log_p):
+            if np.isnan(log_p_BV).any():  # of a cache that would say that it is empty
+                raise ArtifactError(f"component {k + 1} gives no numbers: its weights are damaged")
         size = log_p[0].shape[1]
         for cache in self.caches:
             assert ids_BM is not None

@@ -13,7 +13,7 @@ import numpy as np
 from nplm_cli.config import CacheConfig, Context
 from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.query.cache import CacheReader
 from nplm_cli.query.scorer import BATCH_TOKENS, NeuralScorer, Scorer
 
@@ -63,6 +63,8 @@ def component_log_probs(
         raise ConfigError(NO_STATES)
     for k, read in enumerate(readers):
         log_p_KN[k] = 0.0 - read(part, context, follower.read if k == source else None)
+        if np.isnan(log_p_KN[k]).any():  # of a cache that would say that it is empty
+            raise ArtifactError(f"component {k + 1} gives no numbers: its weights are damaged")
     if source is None and caches:
         follower.read(None)
     return log_p_KN

@@ -107,6 +107,11 @@ class Trainer:
         self._last_checkpoint = time.monotonic()
         self._interval_began = (time.monotonic(), 0)
 
+    @property
+    def precision(self) -> str:
+        """What the model computes in while it is trained: ``fp32`` or ``bf16``."""
+        return "bf16" if self.weights.dtype == torch.bfloat16 else "fp32"
+
     def resume(self) -> None:
         """Take up the last checkpoint; without one, start from the beginning."""
         if self.files.checkpoint.exists():

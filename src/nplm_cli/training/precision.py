@@ -17,12 +17,14 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 LEAST_PRODUCTS = 500_000
 
 
-def pick_precision(config: Config, device: torch.device, vocabulary_size: int) -> tuple[str, str]:
+def pick_precision(
+    config: Config, device: torch.device, vocabulary_size: int, began_in: object = None
+) -> tuple[str, str]:
     """Return the number format, a key of ``DTYPES``, and the reason for it in a few words.
 
     ``auto`` is bf16 where the processor multiplies in it and the model is large enough to gain:
-    by the processor's flags and the settings, never by a timing. Raises ConfigError for bf16 on a
-    GPU that has none.
+    by the processor's flags and the settings, never by a timing. A training that ``began_in`` a
+    format goes on in it where the device can. Raises ConfigError for bf16 on a GPU that has none.
     """
     name, model = config.training.precision, config.model.resolved()
     able, flags = _has_bf16(device)
@@ -31,6 +33,8 @@ def pick_precision(config: Config, device: torch.device, vocabulary_size: int) -
     if name != "auto":
         slow = "" if able or name == "fp32" else f", although {flags} has no bf16 products: slow"
         return name, f"as asked{slow}"
+    if began_in in DTYPES and (able or began_in == "fp32"):
+        return str(began_in), "as the training began"
     if not able:
         return "fp32", f"{flags} has no bf16 products"
     if _products(model, vocabulary_size) < LEAST_PRODUCTS:

@@ -65,7 +65,8 @@ def open_trainer(
             )
         )
     device = network.embedding.weight.device
-    precision, reason = pick_precision(config, device, len(run.vocabulary))
+    began_in = run.record["environment"].get("precision") if resumed else None
+    precision, reason = pick_precision(config, device, len(run.vocabulary), began_in)
     on_event(events.Message(f"precision {precision}: {reason}"))
     trainer = Trainer(
         network,

@@ -6,9 +6,9 @@ LSTM = (
     "--arch", "lstm", "--dim", "256", "--hidden", "512", "--tie", "--context", "stream",
     "--init", "counts", "--batch", "20", "--bptt", "48", "--lr", "0.004", "--l2", "0.02",
     "--clip", "0.5", "--schedule", "cosine", "--warmup", "0.03",
-    "--dropout-embedding", "0.15", "--dropout-output", "0.4", "--word-dropout", "0.03",
-    "--weight-drop", "0.15", "--dropout-ramp", "0.7", "--loss", "sampled", "--full-from", "0.6",
-    "--patience", "0",
+    "--dropout-embedding", "0.1", "--dropout-input", "0.2", "--dropout-output", "0.4",
+    "--locked-dropout", "--weight-drop", "0.2", "--dropout-ramp", "0.7",
+    "--loss", "sampled", "--full-from", "0.7", "--patience", "0",
 )  # fmt: skip
 # Five words side by side, four decaying averages of the 48 words before them, gated layers.
 WINDOW = (

@@ -11,7 +11,7 @@ from nplm_cli.training.weights import FlatWeights
 
 
 class AdamWithRows(torch.optim.AdamW):
-    """AdamW on the flat vector and on the rows of tables that a step used (``rows.py``)."""
+    """AdamW on the flat vector and on the rows of tables that a step used (``row_table.py``)."""
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, rows: RowTables):
         super().__init__(groups, lr=lr, fused=True)

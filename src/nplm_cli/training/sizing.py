@@ -39,7 +39,7 @@ OVERHEAD = 0.05
 NOISY_PASSES = 10
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
-SAMPLES, SAMPLED_SHARE = 1024, 0.6
+SAMPLES, SAMPLED_SHARE = 1024, 0.7
 TOKENS_A_STEP = {"cpu": 960, "cuda": 3840}
 LSTM_NOISE = {
     "dropout_embedding": 0.15,

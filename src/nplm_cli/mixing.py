@@ -65,8 +65,8 @@ def mix(
     if folder == Path.cwd():
         raise ConfigError(f"{folder} is where you stand: name a new directory for the mixture")
     for source in sources:
-        if folder == source.resolve() or folder in source.resolve().parents:
-            raise ConfigError(f"{folder} holds {source}, one of the runs: name a new directory")
+        if folder == source.resolve():
+            raise ConfigError(f"{folder} is one of the runs: name a new directory")
     if len(sources) + len(caches) < 2:
         raise ConfigError("one run alone is no mixture: name another one, or a --cache")
     candidates = [search.candidates() for search in caches]

@@ -284,6 +284,12 @@ def test_force_replaces(nplm, ffn, kn, tune, tmp_path):
     assert nplm("info", folder).ok()
 
 
+def test_a_source_is_never_replaced(nplm, ffn, kn, tune):
+    before = sorted(path.name for path in ffn.iterdir())
+    nplm("mix", ffn, kn, "--tune", tune, "-o", ffn, "--force").refused("one of the runs")
+    assert sorted(path.name for path in ffn.iterdir()) == before
+
+
 def test_what_differs_is_told(nplm, ngram, ffn, tune, tmp_path):
     shutil.copytree(ffn, tmp_path / "other")
     recipe = json.loads((ffn / "tokenizer.json").read_text("utf-8"))

@@ -100,12 +100,19 @@ def test_sampled_softmax_is_its_formula(n, bias):
     assert_gradients(loss, model, hidden_ND, targets_N, formula)
 
 
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("bias", "init", "log_z"),
+    [
+        (True, "small", 0.0),
+        (True, "counts", 0.0),
+        (False, "small", math.log(V)),
+        (True, "zero", math.log(V)),
+    ],
+)
 @pytest.mark.parametrize("n", [1, 2, 17])
-def test_contrastive_estimation_is_its_formula(n, bias):
-    loss, model = made(NceLoss, bias=bias)
+def test_contrastive_estimation_is_its_formula(n, bias, init, log_z):
+    loss, model = made(NceLoss, bias=bias, init=init)
     hidden_ND, targets_N = problem(n)
-    log_z = 0.0 if bias else math.log(V)
     formula = nce_formula(loss, model, hidden_ND, targets_N, log_z)
     assert_gradients(loss, model, hidden_ND, targets_N, formula)
 

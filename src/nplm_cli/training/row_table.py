@@ -2,8 +2,9 @@
 
 A sampled loss reads some thousand rows of a table, and the gradient of all others is 0. AdamW moves
 these, too: momentum runs out, weights decay. That movement has a closed form, so a row is brought
-up to date when it is next used: the passes over gradient, norm, optimiser and rounded copy are as
-long as the rows of a step, and the training is the same but for rounding.
+up to date when it is next used (as Carpenter 2008 does for SGD with L2): the passes over gradient,
+norm, optimiser and rounded copy are as long as the rows of a step, and the training is the same but
+for rounding.
 
 With g = 0 in the steps t+1 ... n, AdamW (Loshchilov & Hutter 2019; rate a_s and decay l) makes of
 the weights w, the mean m of gradients and v of their squares

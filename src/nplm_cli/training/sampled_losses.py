@@ -62,10 +62,10 @@ class NceLoss:
 
     where scores stand for log-probabilities as they are: Z is fixed at 1, and the biases start at
     the words' log-shares of the text, so that it is near 1 from the beginning (Vaswani et al.
-    2013); without biases Z is fixed at V. All predictions of a step share the noise words (Zoph et
-    al. 2016). Each word is drawn at most once, with a probability of its own; the expectation of J,
-    in which pi takes the place of k times the noise distribution, has its minimum at the same
-    scores.
+    2013); where they do not, or there are none, Z is fixed at V. All predictions of a step share
+    the noise words (Zoph et al. 2016). Each word is drawn at most once, with a probability of its
+    own; the expectation of J, in which pi takes the place of k times the noise distribution, has
+    its minimum at the same scores.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class NceLoss:
         """``lookup`` gives the rows of the output matrix (``FlatWeights.lookup``)."""
         self.model, self.sampler, self.generator = model, sampler, generator
         self.lookup = lookup
-        self.log_z = 0.0 if model.output.bias is not None else math.log(len(sampler.pi_V))
+        self.log_z = 0.0 if _starts_at_shares(model) else math.log(len(sampler.pi_V))
 
     def __call__(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
         """Return an estimate of the sum of -log p; the gradients through it are those of J.
@@ -159,10 +159,16 @@ def sampled_loss(
     return kind(model, sampler, generator, lookup)
 
 
+def _starts_at_shares(model: LanguageModel) -> bool:
+    """Whether the output biases begin as log-shares: not where other first weights are asked for."""
+    return model.output.bias is not None and model.config.init in ("small", "counts")
+
+
 def start_at_shares(model: LanguageModel, counts_V: np.ndarray) -> None:
     """Let a new model first guess the words' shares of the text, by its output biases.
 
-    Not where ``--init`` asks for other first weights, or where there are no biases.
+    Not where ``--init`` asks for other first weights, or where there are no biases; under ``counts``
+    they have their values already.
     """
     if model.config.init == "small":
         model.output.start_at(torch.from_numpy(log_shares(counts_V)))

@@ -160,15 +160,15 @@ def sampled_loss(
 
 
 def _starts_at_shares(model: LanguageModel) -> bool:
-    """Whether the output biases begin as log-shares: not where other first weights are asked for."""
+    """Whether the output biases begin as log-shares: not where ``--init`` asks for others."""
     return model.output.bias is not None and model.config.init in ("small", "counts")
 
 
 def start_at_shares(model: LanguageModel, counts_V: np.ndarray) -> None:
     """Let a new model first guess the words' shares of the text, by its output biases.
 
-    Not where ``--init`` asks for other first weights, or where there are no biases; under ``counts``
-    they have their values already.
+    Not where ``--init`` asks for other first weights, or where there are no biases; under
+    ``counts`` they have their values already.
     """
     if model.config.init == "small":
         model.output.start_at(torch.from_numpy(log_shares(counts_V)))

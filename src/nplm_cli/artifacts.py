@@ -1,32 +1,26 @@
-"""File primitives: atomic writes, checksums, JSON and safetensors with a format version.
+"""Artifacts: JSON and safetensors with a format version, checksums.
 
-Every file that nplm leaves behind is written here: to a temporary file in the same folder,
-flushed to the disk, renamed over the old one, and the folder flushed too, so that after a
-kill or a full disk there is the old file or the new one and never half of either. Nothing is
-ever read with pickle.
+They are written atomically (``atomic.py``); nothing is ever read with pickle.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import math
 import mmap
 import os
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from nplm_cli.errors import ArtifactError, InputError
+from nplm_cli.atomic import TEMPORARY_SUFFIX as TEMPORARY_SUFFIX
+from nplm_cli.atomic import atomic_write, write_bytes
+from nplm_cli.atomic import remove_stale_temporaries as remove_stale_temporaries
+from nplm_cli.errors import ArtifactError
 
 FORMAT_VERSION = 1
-# A write that fails with one of these says nothing of the file it was for.
-DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
-TEMPORARY_SUFFIX = ".nplm-tmp"
 # A header larger than this is not ours; read no further (safetensors sets the same bound).
 MAX_HEADER_BYTES = 100_000_000
 # Up to this size a file's checksum is verified whenever it is opened; larger files are
@@ -51,68 +45,6 @@ _DTYPES = {
     "BOOL": np.bool_,
 }
 _DTYPE_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-
-
-@contextlib.contextmanager
-def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes the place of ``path`` only when the block ends well.
-
-    Raises InputError when the folder is missing or not writable. A failure inside the block
-    leaves the old file as it was and no temporary file behind. A link is followed; a device or a
-    pipe is written to as it is.
-    """
-    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a directory; name a file")
-    if path.exists() and not path.is_file():
-        with open(path, "wb") as file:
-            yield file
-        return
-    try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
-        )
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            if error.errno is None:  # numpy's, which tells only how much was written
-                raise OSError(errno.EIO, f"not written in full ({error})", str(path)) from error
-            if error.errno in DISK_FULL:
-                error.filename = str(path)
-        raise
-    _sync_folder(path.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    # Windows cannot open a folder; there the rename alone has to do.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    with atomic_write(path) as file:
-        file.write(data)
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -151,17 +83,6 @@ def check_format(path: Path | str, version: object) -> None:
         raise ArtifactError(
             f"{path}: format {version}, but this nplm reads up to {FORMAT_VERSION}; upgrade nplm"
         )
-
-
-def remove_stale_temporaries(folder: Path) -> None:
-    """Remove the files that a killed process left half-written in ``folder``.
-
-    Folders stay: one may hold a run that another process is making, or the old run whose
-    successor never got to its place; the next training in that place sees to them.
-    """
-    for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        if not stale.is_dir():
-            stale.unlink(missing_ok=True)
 
 
 def sha256_of_file(path: Path | str) -> str:

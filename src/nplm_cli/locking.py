@@ -39,10 +39,9 @@ def exclusive(folder: Path, patience: float = 0.0) -> Iterator[None]:
                     f"{folder} is being written by another nplm (process "
                     f"{file.read() or 'unknown'}): wait for it or name another directory"
                 )
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: held all the same, by nobody known
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             try:
                 yield
             finally:

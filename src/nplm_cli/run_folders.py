@@ -1,29 +1,33 @@
-"""Run directories: made beside their place and moved there when they can be trained.
+"""Run directories that can be trained: made from text, or alike another run."""
 
-So an input error leaves nothing behind, and an old run gives way only to a whole one.
-"""
-
-import contextlib
 import dataclasses
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nplm_cli import __version__, events
-from nplm_cli.artifacts import FORMAT_VERSION, TEMPORARY_SUFFIX, write_json, write_tensors
+from nplm_cli.artifacts import FORMAT_VERSION, write_json, write_tensors
+from nplm_cli.atomic import copy_file
 from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
 from nplm_cli.corpus.preparation import DATA_FOLDER, Prepared, Sources, prepare
 from nplm_cli.corpus.shards import Part, open_parts
-from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.errors import ConfigError
 from nplm_cli.locking import exclusive
 from nplm_cli.ngram import NgramModel
+from nplm_cli.placement import (
+    check_target,
+    link_or_copy,
+    move_into_place,
+    restore_old,
+    staging_folder,
+)
 from nplm_cli.query.run import Run
 
 if TYPE_CHECKING:
@@ -70,12 +74,12 @@ def prepare_alike(run: Run, folder: Path, config: Config) -> None:
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, False)
-        with _staging(folder) as staging:
+        with staging_folder(folder) as staging:
             for name in _TEXT_FILES:
-                shutil.copyfile(run.folder / name, staging / name)
-            _link_or_copy(run.folder / _BASELINE, staging / _BASELINE)
+                copy_file(run.folder / name, staging / name)
+            link_or_copy(run.folder / _BASELINE, staging / _BASELINE)
             shutil.copytree(
-                run.folder / DATA_FOLDER, staging / DATA_FOLDER, copy_function=_link_or_copy
+                run.folder / DATA_FOLDER, staging / DATA_FOLDER, copy_function=link_or_copy
             )
             record = {
                 **run.record,
@@ -83,34 +87,7 @@ def prepare_alike(run: Run, folder: Path, config: Config) -> None:
                 "environment": _environment(config),
             }
             write_json(staging / "config.json", record)
-            _move_into_place(staging, folder)
-
-
-def _link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Give a file a second name; where the system has no such links, copy it.
-
-    For large binary files, which nobody edits and ``atomic_write`` replaces by new ones.
-    """
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-@contextlib.contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Make a folder beside ``folder`` that is gone afterwards unless it was moved."""
-    staging = folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        staging.mkdir()
-    except OSError as error:
-        raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
-    try:
-        yield staging
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+            move_into_place(staging, folder)
 
 
 def make_run(
@@ -127,7 +104,7 @@ def make_run(
     With a budget, which runs since ``started`` of the monotonic clock, settings that are not among
     those ``given`` are chosen for it (None: no setting is).
     """
-    with _staging(folder) as staging:
+    with staging_folder(folder) as staging:
         prepared = prepare(staging, sources, config, on_event)
         if given is not None and config.training.budget is not None and config.model.neural:
             elapsed = 0.0 if started is None else time.monotonic() - started
@@ -151,22 +128,8 @@ def make_run(
             from nplm_cli.training.session import build_network
 
             network = build_network(Run(staging), on_event)
-        _move_into_place(staging, folder)
+        move_into_place(staging, folder)
     return network
-
-
-def check_target(folder: Path, force: bool) -> None:
-    """Raise ConfigError unless a run may be made in ``folder`` (``force``: replace one)."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is a file: name a directory for the run")
-    if not (folder / "config.json").exists():
-        raise ConfigError(f"{folder} exists and is no run of nplm: name another directory")
-    if not force:
-        raise ConfigError(
-            f"{folder} holds a run already: --resume goes on with it, --force replaces it"
-        )
 
 
 def resolved(config: Config) -> Config:
@@ -249,32 +212,6 @@ def available_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def old_folder(folder: Path) -> Path:
-    """Where the old run stands while a new one takes its place."""
-    return folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
-
-
-def restore_old(folder: Path) -> None:
-    """Put an old run back whose successor never got to its place."""
-    old = old_folder(folder)
-    if old.is_dir() and not folder.exists():
-        os.replace(old, folder)
-
-
-def _move_into_place(staging: Path, folder: Path) -> None:
-    """Put the prepared run where it belongs; an old run gives way only now."""
-    old = old_folder(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    try:
-        os.replace(staging, folder)
-    except BaseException:
-        restore_old(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _train_baseline(

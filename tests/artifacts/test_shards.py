@@ -9,14 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nplm_cli.config import SplitConfig
-from nplm_cli.corpus import shards
+from nplm_cli.corpus import first_pass
+from nplm_cli.corpus.first_pass import TokenStore, count_tokens, new_types
 from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.shards import (
-    TokenStore,
-    count_tokens,
     encode_sentences,
     ids_dtype,
-    new_types,
     open_parts,
     write_index,
     write_part,
@@ -322,7 +320,7 @@ def test_bounded_blocks_give_the_same_parts(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     whole = two_parts(tmp_path / "a")
-    monkeypatch.setattr(shards, "_BLOCK", 3)
+    monkeypatch.setattr(first_pass, "BLOCK", 3)
     pieces = two_parts(tmp_path / "b")
     assert whole[0] == pieces[0]
     assert whole[1].tolist() == pieces[1].tolist()

@@ -18,6 +18,7 @@ from nplm_cli import events
 from nplm_cli.artifacts import sha256_of_file
 from nplm_cli.config import Config
 from nplm_cli.corpus import shards
+from nplm_cli.corpus.first_pass import TokenStore, count_tokens, new_types
 from nplm_cli.corpus.formats import CorpusReader, TextRecipe, read_sentences
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.split import MIN_DOCUMENTS, split_sentences
@@ -63,13 +64,13 @@ def prepare(
         raise ConfigError("'-' (standard input) can be read only once")
     data = folder / DATA_FOLDER
     data.mkdir()
-    types = shards.new_types()
-    stores: dict[str, shards.TokenStore] = {}
+    types = new_types()
+    stores: dict[str, TokenStore] = {}
     inputs_record: dict[str, Any] = {}
     recipe: TextRecipe | None = None
     for name, inputs in sources.by_part().items():
         digest = hashlib.sha256()
-        store = shards.TokenStore(data, f"{name}.first-pass", types)
+        store = TokenStore(data, f"{name}.first-pass", types)
         reader = _reading(inputs, config, recipe, digest, on_event)
         for tokens in store.read(reader):
             on_event(events.Progress(f"reading {name}", tokens, None, f"{tokens:,} tokens"))
@@ -82,7 +83,7 @@ def prepare(
         }
     assert recipe is not None
     parts_S, unit = _split(stores, sources, config, on_event)
-    counts = shards.count_tokens(stores["train"], parts_S["train"], 0)
+    counts = count_tokens(stores["train"], parts_S["train"], 0)
     names = list(types)
     by_word = {names[i]: int(counts[i]) for i in np.flatnonzero(counts) if names[i] != SPECIALS[1]}
     sentences = int(np.count_nonzero(parts_S["train"] == 0))
@@ -138,7 +139,7 @@ def _reading(
 
 
 def _split(
-    stores: dict[str, shards.TokenStore],
+    stores: dict[str, TokenStore],
     sources: Sources,
     config: Config,
     on_event: events.OnEvent,

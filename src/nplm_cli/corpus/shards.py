@@ -1,14 +1,12 @@
-"""Token ids on disk: sentences of all parts as memory-mapped arrays, and the parts.
+"""Token ids on disk: the parts of a corpus as memory-mapped arrays of sentences.
 
-A corpus is tokenised once. The first pass writes provisional ids (in order of first sight);
-after the split and the vocabulary cut, a table turns them into final ids part by part.
-Ids are little-endian uint16 when the vocabulary has fewer than 65,536 entries, else uint32.
+A corpus is tokenised once (``first_pass.py``); after the split and the vocabulary cut, a table
+turns provisional ids into final ones part by part. Ids are little-endian uint16 when the
+vocabulary has fewer than 65,536 entries, else uint32.
 """
 
-import hashlib
 from array import array
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,13 +21,13 @@ from nplm_cli.artifacts import (
     write_json,
 )
 from nplm_cli.config import Context
+from nplm_cli.corpus.first_pass import TokenStore, sentences_of
 from nplm_cli.corpus.formats import Sentence
-from nplm_cli.corpus.vocabulary import EOS, EOS_ID, UNK, UNK_ID, Vocabulary
+from nplm_cli.corpus.vocabulary import EOS_ID, UNK, UNK_ID, Vocabulary
 from nplm_cli.errors import ArtifactError
 
 PartName = Literal["train", "valid", "test"]
 PARTS: tuple[PartName, ...] = ("train", "valid", "test")
-_BLOCK = 1 << 22
 
 
 # Ids that are counted at once.
@@ -121,122 +119,6 @@ def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> P
     )
 
 
-class TokenStore:
-    """First pass: sentences as provisional ids in files of ``folder``, units and hashes beside.
-
-    Provisional id 0 is ``</s>``, 1 is a literal ``<unk>``; the others follow in order of first
-    sight. Several stores (training text, explicit validation text) share one ``types`` table.
-    """
-
-    def __init__(self, folder: Path, name: str, types: defaultdict[str, int]):
-        self.types = types
-        self._paths = {key: folder / f"{name}.{key}" for key in ("tokens", "offsets", "units")}
-        self.sentences = 0
-        self.tokens = 0
-
-    def read(self, sentences: Iterable[Sentence]) -> Iterator[int]:
-        """Take in all sentences; yields the number of tokens so far now and then."""
-        lookup = self.types.__getitem__
-        eos = lookup(EOS)
-        with (
-            open(self._paths["tokens"], "wb") as tokens_file,
-            open(self._paths["offsets"], "wb") as offsets_file,
-            open(self._paths["units"], "wb") as units_file,
-        ):
-            ids, offsets, units = array("I"), array("Q", [0]), array("Q")
-            position = 0
-            for sentence in sentences:
-                ids.extend(map(lookup, sentence.tokens))
-                ids.append(eos)
-                position += len(sentence.tokens) + 1
-                offsets.append(position)
-                text_hash = hashlib.blake2b(
-                    # The same text lands on the same side whatever the tokens or the case.
-                    "".join(sentence.tokens).lower().encode(),
-                    digest_size=8,
-                )
-                units.extend(
-                    (
-                        sentence.document,
-                        sentence.block,
-                        sentence.line,
-                        sentence.file,
-                        int.from_bytes(text_hash.digest(), "little"),
-                    )
-                )
-                self.sentences += 1
-                self.tokens += len(sentence.tokens)
-                if len(ids) >= 1 << 16:
-                    for values, file in ((ids, tokens_file), (offsets, offsets_file)):
-                        values.tofile(file)
-                    units.tofile(units_file)
-                    ids, offsets, units = array("I"), array("Q"), array("Q")
-                    yield self.tokens
-            ids.tofile(tokens_file)
-            offsets.tofile(offsets_file)
-            units.tofile(units_file)
-        yield self.tokens
-
-    def _load(self, key: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-        path = self._paths[key]
-        if not path.stat().st_size:
-            return np.zeros((0, *shape[1:]), dtype)
-        return np.memmap(path, dtype, "r").reshape(shape)
-
-    @property
-    def ids_N(self) -> np.ndarray:
-        """Provisional ids, uint32."""
-        return self._load("tokens", np.uint32, (-1,))
-
-    @property
-    def offsets(self) -> np.ndarray:
-        """Start of each sentence and the end of the last, uint64 of length S + 1."""
-        return self._load("offsets", np.uint64, (-1,))
-
-    @property
-    def units(self) -> np.ndarray:
-        """A row a sentence: document, block, line, file, hash of the sentence's text."""
-        return self._load("units", np.uint64, (-1, 5))
-
-    def remove(self) -> None:
-        """Delete the files of the first pass."""
-        for path in self._paths.values():
-            path.unlink(missing_ok=True)
-
-
-def new_types() -> defaultdict[str, int]:
-    """Return a table that gives each new token the next provisional id."""
-    types: defaultdict[str, int] = defaultdict()
-    types.default_factory = types.__len__
-    types[EOS], types[UNK]
-    return types
-
-
-def count_tokens(store: TokenStore, parts_S: np.ndarray, part: int) -> np.ndarray:
-    """Count each provisional id in the sentences of one part."""
-    counts = np.zeros(len(store.types), np.int64)
-    for _, ids in _sentences_of(store, parts_S, part):
-        counts += np.bincount(ids, minlength=len(counts))
-    return counts
-
-
-def _sentences_of(
-    store: TokenStore, parts_S: np.ndarray, part: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of a part: indices of its sentences and their ids, in bounded memory."""
-    offsets = store.offsets.astype(np.int64)
-    ids_N = store.ids_N
-    begin = 0
-    while begin < store.sentences:
-        end = int(np.searchsorted(offsets, offsets[begin] + _BLOCK, "right")) - 1
-        end = max(end, begin + 1)
-        chosen = parts_S[begin:end] == part
-        lengths = np.diff(offsets[begin : end + 1])
-        block = ids_N[offsets[begin] : offsets[end]]
-        yield begin + np.flatnonzero(chosen), block[np.repeat(chosen, lengths)]
-        begin = end
-
-
 def write_part(
     folder: Path,
     name: PartName,
@@ -254,7 +136,7 @@ def write_part(
     characters = 0
     oov = 0
     with atomic_write(folder / f"{name}.ids") as file:
-        for _, ids in _sentences_of(store, parts_S, number):
+        for _, ids in sentences_of(store, parts_S, number):
             final = table[ids]
             characters += int(characters_by_type[ids].sum())
             oov += int(np.count_nonzero(final == UNK_ID))

@@ -26,8 +26,10 @@ from nplm_cli.evaluation.ledger import SCHEMA
 from nplm_cli.evaluation.ranking import Entry, make_entry, rank
 from nplm_cli.evaluation.significance import RESAMPLES
 from nplm_cli.measure import part_ledger
+from nplm_cli.query.components import CURE
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
+from nplm_cli.tuning_text import text_digest, was_tuned_on
 
 _PART_NAMES = {"valid": "validation", "test": "test"}
 
@@ -62,6 +64,11 @@ def compare(
             told.add(text)
             on_event(events.Message(text))
 
+    digest = text_digest(on) if on else None
+    for folder, run in zip(folders, runs, strict=True):
+        if was_tuned_on(run, digest):
+            flattered = f"{folder}: its weights were fitted on this very text, which flatters it"
+            on_event(events.Message(flattered, True))
     texts = []
     for folder, run in zip(folders, runs, strict=True):
         policy = context or run.config.training.context
@@ -88,6 +95,8 @@ def compare(
 
 def _finished(folder: Path | str) -> Run:
     run = Run(folder)
+    if run.report() is None and run.mixture is not None:
+        raise ArtifactError(f"{folder}: a mixture without report.json: {CURE}")
     if run.report() is None:
         raise ArtifactError(
             f"{folder}: its training is not finished (no report.json): go on with "
@@ -100,7 +109,14 @@ def _stored(run: Run, name: str, part: PartName, context: Context) -> ScoredText
     """A part that the run keeps with its ids."""
     folder = run.folder / DATA_FOLDER
     if not folder.is_dir():
-        raise InputError(f"{name}: its text is gone (no {DATA_FOLDER} folder): name one with --on")
+        why = (
+            "a mixture keeps no text"
+            if run.mixture is not None
+            else f"its text is gone (no {DATA_FOLDER} folder)"
+        )
+        raise InputError(
+            f"{name}: {why}: name one that all runs are to be scored on with --on FILE"
+        )
     stored = open_parts(folder).get(part)
     if stored is None or not stored.predictions:
         raise InputError(
@@ -144,10 +160,22 @@ def _entry(run: Run, text: ScoredText, resamples: int, seed: int) -> Entry:
         "arch": run.arch,
         "parameters": run.parameters,
         "tokens_per_second": _speed(run.folder / "metrics.jsonl", training),
-        "training_seconds": training.get("seconds"),
+        "training_seconds": _seconds(run),
     }
     types = run.unknown_types.types
     return make_entry(record, ledger, text, nll_N, types, resamples=resamples, seed=seed)
+
+
+def _seconds(run: Run) -> float | None:
+    """How long the training took; of a mixture all its trainings and the fit of the weights."""
+    runs = [run] if run.mixture is None else [run, *run.components]
+    total = 0.0
+    for each in runs:
+        seconds = ((each.report() or {}).get("training") or {}).get("seconds")
+        if seconds is None:
+            return None
+        total += seconds
+    return total
 
 
 def _speed(metrics: Path, training: dict[str, Any]) -> float | None:

@@ -6,9 +6,8 @@ G components and all caches that are tried, N predictions.
 """
 
 import dataclasses
-import itertools
+import os
 import platform
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,29 +17,34 @@ import numpy as np
 
 from nplm_cli import __version__, events
 from nplm_cli.artifacts import FORMAT_VERSION, write_json
+from nplm_cli.atomic import copy_file
 from nplm_cli.config import CacheConfig, CacheSearch, ComponentConfig, Context, MixtureConfig
+from nplm_cli.corpus.readers import STDIN
 from nplm_cli.corpus.shards import Part
 from nplm_cli.errors import ConfigError, InputError
-from nplm_cli.evaluation.interpolation import Fit, fit_weights
+from nplm_cli.evaluation.interpolation import MAX_ITERATIONS, Fit, fit_weights, fit_with_best
 from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger, read_text, tell_policies, text_log_probs
-from nplm_cli.query.mixture import first_neural, mixed_log_probs
-from nplm_cli.query.run import COMPONENTS, Run
-from nplm_cli.run_folders import (
-    _link_or_copy,
-    _move_into_place,
-    _staging,
-    available_cores,
+from nplm_cli.mixing_checks import check_alike
+from nplm_cli.placement import (
     check_target,
+    link_or_copy,
+    move_into_place,
     restore_old,
+    staging_folder,
 )
+from nplm_cli.query.components import COMPONENTS, fingerprint
+from nplm_cli.query.mixture import first_neural, mixed_log_probs
+from nplm_cli.query.run import Run
+from nplm_cli.run_folders import available_cores
+from nplm_cli.tuning_text import doubts, text_digest
 
 # What of a run its questions need: text, and large files that nobody edits.
 _COPIED = ("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "report.json")
 _LINKED = ("model.safetensors", "baseline.safetensors")
 # What a mixture takes from the component whose baseline it has.
-_SHARED = ("vocabulary.tsv", "unknown.tsv", "tokenizer.json", "baseline.safetensors")
+_SHARED = ("vocabulary.tsv", "unknown.tsv", "baseline.safetensors")
 
 
 def mix(
@@ -64,16 +68,20 @@ def mix(
     folder = folder.resolve()
     if folder == Path.cwd():
         raise ConfigError(f"{folder} is where you stand: name a new directory for the mixture")
-    for source in sources:
-        if folder == source.resolve():
+    for source in map(Path.resolve, sources):
+        if folder == source:
             raise ConfigError(f"{folder} is one of the runs: name a new directory")
+        # Of the components of an old mixture all is kept.
+        if source.is_relative_to(folder) and source.parent != folder / COMPONENTS:
+            raise ConfigError(f"{source} would be gone with {folder}: name a new directory")
     if len(sources) + len(caches) < 2:
         raise ConfigError("one run alone is no mixture: name another one, or a --cache")
     candidates = [search.candidates() for search in caches]
     runs = [_opened(source) for source in sources]
+    prints = [fingerprint(run.folder) for run in runs]
     first = first_neural(runs)
     policy = context or runs[first or 0].config.training.context
-    _tell_differences(runs, on_event)
+    check_alike(runs, on_event)
     tell_policies(runs, policy, on_event)
     with exclusive(folder):
         restore_old(folder)
@@ -83,20 +91,26 @@ def mix(
         part = read_text(runs[0], tune, on_event=on_event)
         if not part.predictions:
             raise InputError(f"{', '.join(tune)}: no sentence to tune the mixture on")
+        digest = text_digest(tune)
+        notes = list(doubts(runs, tune, digest, part))
+        for text in notes:
+            on_event(events.Message(text, True))
         every_cache = [cache for tried in candidates for cache in tried]
         log_p_GN = text_log_probs(
             runs, part, policy, caches=every_cache, device=device, on_event=on_event
         )
         fit, rows = _fitted(log_p_GN, len(runs), [len(tried) for tried in candidates], on_event)
         chosen = [every_cache[row - len(runs)] for row in rows[len(runs) :]]
-        mixture = _mixture(runs, sources, chosen, fit, policy)
+        mixture = _mixture(runs, sources, prints, chosen, fit, policy)
         nll_N = 0.0 - mixed_log_probs(log_p_GN[rows], mixture.weights)
-        with _staging(folder) as staging:
-            _write(staging, mixture, runs, argv)
+        _tell_fit(fit, nll_N, on_event)
+        with staging_folder(folder) as staging:
+            _write(staging, mixture, runs, argv, {"inputs": _absolute(tune), "sha256": digest})
             report = _report(staging, folder.name, part, log_p_GN[: len(runs)], nll_N, fit, tune)
+            report["notes"] += notes
             report["training"]["seconds"] = round(time.monotonic() - started, 3)
             write_json(staging / "report.json", report)
-            _move_into_place(staging, folder)
+            move_into_place(staging, folder)
     return report
 
 
@@ -109,43 +123,6 @@ def _opened(source: Path) -> Run:
     return run
 
 
-def _tell_differences(runs: Sequence[Run], on_event: events.OnEvent) -> None:
-    """Raise ConfigError at another vocabulary; tell what else makes runs differ in meaning."""
-    first = runs[0]
-    for run in runs:
-        check_same_vocabulary(first, run)
-        if run.recipe != first.recipe:
-            on_event(
-                events.Message(
-                    f"{run.folder} read its text otherwise than {first.folder} (tokenizer.json): "
-                    f"the mixture reads as {first.folder} does",
-                    True,
-                )
-            )
-        if run.config.model.arch == "ngram" and run.config.model.smoothing == "mle":
-            on_event(
-                events.Message(
-                    f"{run.folder}: relative frequencies are all 0 after an unseen context; there "
-                    "the probabilities of the mixture sum to less than 1",
-                    True,
-                )
-            )
-
-
-def check_same_vocabulary(first: Run, other: Run) -> None:
-    """Raise ConfigError, naming the first difference, unless the same ids are the same tokens."""
-    ours, theirs = first.vocabulary.tokens, other.vocabulary.tokens
-    if ours == theirs:
-        return
-    pairs = itertools.zip_longest(ours, theirs)
-    number = next(i for i, (a, b) in enumerate(pairs) if a != b)
-    a, b = (repr(t[number]) if number < len(t) else "nothing more" for t in (ours, theirs))
-    raise ConfigError(
-        f"{first.folder} and {other.folder} have different vocabularies: id {number} is {a} in the "
-        f"one and {b} in the other; train one with --vocab {first.folder / 'vocabulary.tsv'}"
-    )
-
-
 def _fitted(
     log_p_GN: np.ndarray, components: int, tried: Sequence[int], on_event: events.OnEvent
 ) -> tuple[Fit, list[int]]:
@@ -156,13 +133,14 @@ def _fitted(
     rows = list(range(components))
     fit = fit_weights(log_p_GN[rows])
     done, begin = 0, components
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        on_event(events.Progress("fitting caches", done, sum(tried)))
+
     for count in tried:
-        fits = []
-        for row in range(begin, begin + count):
-            fits.append((fit_weights(log_p_GN[[*rows, row]]), row))
-            done += 1
-            on_event(events.Progress("fitting caches", done, sum(tried)))
-        fit, best = min(fits, key=lambda pair: pair[0].nats)
+        fit, best = fit_with_best(log_p_GN, rows, range(begin, begin + count), tell)
         rows.append(best)
         begin += count
     return fit, rows
@@ -171,13 +149,14 @@ def _fitted(
 def _mixture(
     runs: Sequence[Run],
     sources: Sequence[Path],
+    prints: Sequence[str],
     caches: Sequence[CacheConfig],
     fit: Fit,
     context: Context,
 ) -> MixtureConfig:
     components = [
-        ComponentConfig(str(source), run.arch, weight)
-        for source, run, weight in zip(sources, runs, fit.weights, strict=False)
+        ComponentConfig(str(source), run.arch, weight, sha256)
+        for source, run, weight, sha256 in zip(sources, runs, fit.weights, prints, strict=False)
     ]
     weighted = [
         dataclasses.replace(cache, weight=weight)
@@ -186,18 +165,50 @@ def _mixture(
     return MixtureConfig(tuple(components), tuple(weighted), context)
 
 
-def _write(folder: Path, mixture: MixtureConfig, runs: Sequence[Run], argv: Sequence[str]) -> None:
+def _tell_fit(fit: Fit, nll_N: np.ndarray, on_event: events.OnEvent) -> None:
+    """Tell of a fit that is not what a fit should be."""
+    impossible = int(np.isposinf(nll_N).sum())
+    if impossible:
+        on_event(
+            events.Message(
+                f"{impossible:,} of {len(nll_N):,} predictions are impossible for every run: the "
+                "weights are fitted on the others; mix in a run of --smoothing kn, or a network",
+                True,
+            )
+        )
+    if fit.iterations >= MAX_ITERATIONS:
+        on_event(events.Message(f"EM was stopped after {fit.iterations:,} iterations", True))
+
+
+def _absolute(inputs: Sequence[str]) -> list[str]:
+    return [name if name == STDIN else os.path.abspath(name) for name in inputs]
+
+
+def _write(
+    folder: Path,
+    mixture: MixtureConfig,
+    runs: Sequence[Run],
+    argv: Sequence[str],
+    tune: dict[str, Any],
+) -> None:
     """Write the run of a mixture, but for its report."""
-    for number, run in enumerate(runs, 1):
+    for number, (run, component) in enumerate(zip(runs, mixture.components, strict=True), 1):
         target = folder / COMPONENTS / str(number)
         target.mkdir(parents=True)
         _take(run.folder, target, (*_COPIED, *_LINKED))
+        if fingerprint(target) != component.sha256:
+            raise ConfigError(
+                f"{run.folder} has changed while it was mixed: wait for the end of its training, "
+                "then mix again"
+            )
     reference = next((run for run in runs if run.baseline is not None), runs[0])
     _take(reference.folder, folder, _SHARED)
+    _take(runs[0].folder, folder, ("tokenizer.json",))  # as the text to be fitted on was read
     record = {
         "format_version": FORMAT_VERSION,
         "nplm": __version__,
         "mixture": mixture.to_json(),
+        "tune": tune,
         "data": reference.record["data"],
         "environment": {
             "python": platform.python_version(),
@@ -214,7 +225,7 @@ def _take(source: Path, target: Path, names: Sequence[str]) -> None:
     """Copy the files that are there, large ones by a second name."""
     for name in names:
         if (source / name).exists():
-            copy = _link_or_copy if name in _LINKED else shutil.copyfile
+            copy = link_or_copy if name in _LINKED else copy_file
             copy(source / name, target / name)
 
 

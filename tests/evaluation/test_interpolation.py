@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from nplm_cli.config import CacheSearch
 from nplm_cli.evaluation import interpolation
-from nplm_cli.evaluation.interpolation import GAP, fit_weights
+from nplm_cli.evaluation.interpolation import GAP, fit_weights, fit_with_best
+from nplm_cli.query.readers import component_log_probs
 
 
 def mean_nats(log_p_KN, weights):
@@ -82,3 +84,64 @@ def test_what_tells_nothing_is_left_out(log_p_KN):
     nothing = fit_weights(np.full((2, 3), np.nan))
     assert nothing.weights == [0.5, 0.5]
     assert nothing.left_out == 3
+
+
+def test_the_best_of_several(log_p_KN):
+    """The one that, of all, gives the lowest nats beside the row before; fits are those alone."""
+    worse = log_p_KN[1] - np.linspace(0, 3, 400)
+    rows = np.stack([log_p_KN[0], worse, log_p_KN[1], log_p_KN[2] - 4])
+    calls = []
+    fit, row = fit_with_best(rows, [0], [1, 2, 3], lambda: calls.append(1))
+    assert row == 2
+    assert fit == fit_weights(rows[[0, 2]])
+    assert len(calls) == 3
+    assert fit_with_best(rows[[0, 1, 1]], [0], [1, 2])[1] == 1  # equal: the first
+
+
+def test_candidates_are_compared_on_the_same_predictions():
+    """Who gives a hard word nothing leaves it out, and must not be the better for it.
+
+    Word by word: the model gives the last two nothing. The second candidate predicts them, at low
+    probability, and the others as well as the first does: its nats are higher, over more words.
+    """
+    with np.errstate(divide="ignore"):
+        model = np.log([0.5, 0.5, 0.5, 0.0, 0.0])
+        narrow = np.log([0.5, 0.5, 0.5, 0.0, 0.0])
+        wide = np.log([0.5, 0.5, 0.5, 0.001, 0.001])
+    rows = np.stack([model, narrow, wide])
+    assert fit_weights(rows[[0, 1]]).nats < fit_weights(rows[[0, 2]]).nats
+    fit, row = fit_with_best(rows, [0], [1, 2])
+    assert (row, fit.left_out) == (2, 0)
+
+
+def test_what_only_one_candidate_can_predict_decides_nothing():
+    """Each leaves out one word; on the three that both predict, the second is better."""
+    with np.errstate(divide="ignore"):
+        model = np.log([0.1, 0.1, 0.1, 0.0, 0.0])
+        first = np.log([0.5, 0.5, 0.5, 0.9, 0.0])
+        second = np.log([0.6, 0.6, 0.6, 0.0, 0.01])
+    rows = np.stack([model, first, second])
+    assert fit_weights(rows[[0, 1]]).nats < fit_weights(rows[[0, 2]]).nats
+    fit, row = fit_with_best(rows, [0], [1, 2])
+    assert row == 2
+    assert fit == fit_weights(rows[[0, 2]])
+    assert fit.left_out == 1
+
+
+def test_every_cache_is_empty_at_the_same_words(random_part):
+    """The first of each file, whatever kind, size and setting: so all fits see the same words."""
+    part = random_part(60, files=4)
+    states_ND = np.random.default_rng(1).standard_normal((part.predictions, 3), np.float32)
+    caches = [cache for kind in ("unigram", "neural") for cache in CacheSearch(kind).candidates()]
+
+    def read(part, context, on_states=None):
+        if on_states is not None:
+            on_states(states_ND)
+        return np.ones(part.predictions)
+
+    log_p_KN = component_log_probs(part, "sentence", [read], caches, source=0)
+    expected = np.zeros(part.predictions, bool)
+    expected[part.file_starts] = True
+    assert len(caches) > 60
+    np.testing.assert_array_equal(np.isnan(log_p_KN[1:]), np.tile(expected, (len(caches), 1)))
+    assert {fit_weights(log_p_KN[[0, k]]).left_out for k in range(1, len(log_p_KN))} == {4}

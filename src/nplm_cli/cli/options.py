@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
-from nplm_cli.artifacts import read_json
 from nplm_cli.config import (
     DEFAULT_LR,
     PRESETS,
@@ -21,6 +20,7 @@ from nplm_cli.config import (
 )
 from nplm_cli.config.section import Section
 from nplm_cli.errors import ConfigError, did_you_mean
+from nplm_cli.query.settings import recorded_settings
 
 PANELS = {
     "corpus": "Text",
@@ -115,12 +115,7 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
 
 def settings_of_file(path: Path | None) -> Config:
     """Settings in a run's config.json, or in a file of settings alone; defaults without one."""
-    if path is None:
-        return Config()
-    values = read_json(path)
-    if isinstance(values, dict) and "settings" in values:
-        values = values["settings"]
-    return Config.from_json(values, str(path))
+    return Config() if path is None else recorded_settings(path)
 
 
 def chosen_settings(config: Config, preset: str | None, chosen: dict[str, Any]) -> Config:

@@ -1,9 +1,8 @@
 """Settings of what a finished model is mixed with or adapted by when a text is measured."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from nplm_cli.config.section import Section, option
 from nplm_cli.config.training import Context
@@ -88,11 +87,19 @@ def _check(check: Any, prefix: str) -> None:
 
 @dataclass(frozen=True)
 class ComponentConfig(Section):
-    """A model in a mixture: the name and architecture of the run it was, and its weight."""
+    """A model in a mixture: the name and architecture of the run it was, and its weight.
+
+    ``sha256`` is the fingerprint of its files (``query/components.py``; None in older mixtures).
+    """
 
     run: str
     arch: str
     weight: float = option(1.0, "Share of the mixture.", low=0, high=1)
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check, with the names of the keys: nobody gave them as options."""
+        _check(super().__post_init__, "")
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,10 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         """Refuse weights that do not sum to 1, or of caches alone: those are empty at first."""
         if not 0 < len(self.components) <= MAX_COMPONENTS or len(self.caches) > MAX_COMPONENTS:
-            raise ConfigError(f"a mixture of {len(self.components)} components")
+            raise ConfigError(
+                f"{len(self.components)} components and {len(self.caches)} caches: expected 1 to "
+                f"{MAX_COMPONENTS} components and no more caches"
+            )
         if abs(sum(self.weights) - 1) > ROUNDING:
             raise ConfigError(f"weights that sum to {sum(self.weights):.6g}, not to 1")
         if sum(component.weight for component in self.components) <= 0:
@@ -132,15 +142,24 @@ class MixtureConfig:
         """Build from a JSON object; raises ConfigError for anything that ``to_json`` lacks."""
         if not isinstance(values, dict) or set(values) != {"context", "components", "caches"}:
             raise ConfigError(f"{where}: expected context, components and caches")
+        components = _built(ComponentConfig, values["components"], f"{where}: component")
+        caches = _built(CacheConfig, values["caches"], f"{where}: cache")
         try:
-            return cls(
-                tuple(ComponentConfig.from_json(v, where) for v in _list(values["components"])),
-                tuple(CacheConfig.from_json(v, where) for v in _list(values["caches"])),
-                values["context"],
-            )
-        except TypeError as error:  # a key is missing
+            return cls(components, caches, values["context"])
+        except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
 
 
-def _list(values: object) -> Sequence[object]:
-    return values if isinstance(values, list) else [values]
+_Kind = TypeVar("_Kind", bound=Section)
+
+
+def _built(kind: type[_Kind], values: object, where: str) -> tuple[_Kind, ...]:
+    """Build each of a list; what it raises says which one."""
+    if not isinstance(values, list):
+        raise ConfigError(f"{where}: expected a list of them, found {values!r:.40}")
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    for number, value in enumerate(values, 1):
+        missing = needed - set(value) if isinstance(value, dict) else None
+        if missing:
+            raise ConfigError(f"{where} {number}: no {sorted(missing)[0]!r}")
+    return tuple(kind.from_json(v, f"{where} {number}") for number, v in enumerate(values, 1))

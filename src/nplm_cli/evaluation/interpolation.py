@@ -7,6 +7,7 @@ weights, and what is left to gain is at most log max_k g_k nats a prediction (Co
 tells when to stop. Shape suffixes: K components, N predictions.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ def fit_weights(log_p_KN: np.ndarray) -> Fit:
     Left out are predictions for which some component has no distribution (nan), and those that
     are impossible (-inf) under all.
     """
-    usable = ~np.isnan(log_p_KN).any(axis=0) & (log_p_KN > -np.inf).any(axis=0)
+    usable = _usable(log_p_KN)
     log_p_KN = log_p_KN[:, usable]
     components, predictions = log_p_KN.shape
     weights_K = np.full(components, 1 / components)
@@ -56,3 +57,37 @@ def fit_weights(log_p_KN: np.ndarray) -> Fit:
         iterations += 1
     nats = -float((np.log(mixed_N) + top_N).mean())
     return Fit(weights_K.tolist(), nats, iterations, len(usable) - predictions)
+
+
+def fit_with_best(
+    log_p_GN: np.ndarray,
+    rows: Sequence[int],
+    candidates: Sequence[int],
+    on_done: Callable[[], None] = lambda: None,
+) -> tuple[Fit, int]:
+    """Fit weights of ``rows`` and of the candidate row that makes the text likeliest beside them.
+
+    All candidates are compared on the same predictions. An empty cache has no distribution
+    whatever its settings; but where the other rows give a word no probability, the candidates
+    differ in what they leave out. Those that leave out least come first, and among them counts
+    what all of them can predict. Equal ones go by order. ``on_done`` is called after each fit.
+    """
+    usable_CN = np.stack([_usable(log_p_GN[[*rows, row]]) for row in candidates])
+    counted_C = usable_CN.sum(axis=1)
+    common_N = usable_CN[counted_C == counted_C.max()].all(axis=0)
+    best: tuple[float, Fit, int] | None = None
+    for row, usable_N in zip(candidates, usable_CN, strict=True):
+        log_p_KN = log_p_GN[[*rows, row]]
+        fit = fit_weights(log_p_KN)
+        if usable_N.sum() == counted_C.max():
+            alike = np.array_equal(usable_N, common_N)
+            nats = fit.nats if alike else fit_weights(log_p_KN[:, common_N]).nats
+            if best is None or nats < best[0]:
+                best = nats, fit, row
+        on_done()
+    assert best is not None
+    return best[1:]
+
+
+def _usable(log_p_KN: np.ndarray) -> np.ndarray:
+    return ~np.isnan(log_p_KN).any(axis=0) & (log_p_KN > -np.inf).any(axis=0)

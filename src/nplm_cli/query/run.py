@@ -14,10 +14,8 @@ from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query import FORWARD
+from nplm_cli.query.components import CURE, check_fingerprint, component_folder
 from nplm_cli.vectors.keyed import KeyedVectors
-
-# Where the models of a mixture are, numbered from 1.
-COMPONENTS = "components"
 
 # What config.json says of each part of the text.
 PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
@@ -77,23 +75,22 @@ class Run:
                 self.record["mixture"], f"{self.folder / 'config.json'}: mixture"
             )
         except ConfigError as error:
-            raise ArtifactError(str(error)) from error
+            raise ArtifactError(f"{error}; {CURE}") from error
 
     @cached_property
     def components(self) -> "list[Run]":
         """The models of a mixture; of any other run the run itself."""
         if self.mixture is None:
             return [self]
-        folders = [
-            self.folder / COMPONENTS / str(number)
-            for number in range(1, len(self.mixture.components) + 1)
-        ]
-        found = [Run(folder) for folder in folders]
-        for run in found:
+        found = []
+        for number, recorded in enumerate(self.mixture.components, 1):
+            run = Run(component_folder(self.folder, number))
             if run.mixture is not None:
-                raise ArtifactError(f"{run.folder}: a mixture within a mixture: not of nplm mix")
+                raise ArtifactError(f"{run.folder}: a mixture within a mixture: {CURE}")
             if run.vocabulary.tokens != self.vocabulary.tokens:
-                raise ArtifactError(f"{run.folder}: not the vocabulary of {self.folder}")
+                raise ArtifactError(f"{run.folder}: not the vocabulary of {self.folder}: {CURE}")
+            check_fingerprint(run.folder, recorded.sha256)
+            found.append(run)
         return found
 
     def require_single(self, *, counts: bool = False) -> None:
@@ -107,6 +104,24 @@ class Run:
             raise ArtifactError(
                 f"{self.folder} is a mixture and has no {'counts' if counts else 'weights'} of "
                 f"its own: ask its component {best.folder} ({best.arch})"
+            )
+
+    def require_trainable(self) -> None:
+        """Raise ArtifactError unless a training can go on here: no mixture, its text still there.
+
+        The components of a mixture have none.
+        """
+        if self.mixture is not None:
+            runs = ", ".join(component.run for component in self.mixture.components)
+            raise ArtifactError(
+                f"{self.folder} is a mixture and cannot be trained on: go on with one of its runs "
+                f"({runs}) and mix again"
+            )
+        if not (self.folder / "data").is_dir():
+            raise ArtifactError(
+                f"{self.folder}: its text is gone (no data folder), as in components of a mixture: "
+                "go on with the run itself, or train anew with nplm train TEXT --config "
+                f"{self.folder / 'config.json'}"
             )
 
     @property
@@ -132,12 +147,18 @@ class Run:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens by id."""
-        return Vocabulary.load(self.folder / "vocabulary.tsv")
+        return Vocabulary.load(self._present("vocabulary.tsv"))
 
     @cached_property
     def recipe(self) -> TextRecipe:
         """How raw text became tokens."""
-        return TextRecipe.load(self.folder / "tokenizer.json")
+        return TextRecipe.load(self._present("tokenizer.json"))
+
+    def _present(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            raise ArtifactError(f"{path}: no such file: restore it, or train or mix again")
+        return path
 
     @cached_property
     def unknown_counts(self) -> dict[str, int]:

@@ -1,0 +1,142 @@
+"""Whether a text may fit a mixture: words that are known, and nothing that was trained on.
+
+A model is too sure of what it was trained on, so weights that were fitted there are wrong for every
+other text. Shape suffixes: N tokens, S sentences.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nplm_cli.corpus.preparation import DATA_FOLDER
+from nplm_cli.corpus.readers import STDIN, list_files
+from nplm_cli.corpus.shards import COUNT_BLOCK, Part, open_parts
+from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE
+from nplm_cli.query.run import Run
+
+# From this share of known sentences on a text counts as seen.
+SEEN_SHARE = 0.5
+# Shorter sentences ("yes .") stand in many a text.
+LONG = 5
+# Odd constants of splitmix64 (Steele, Lea & Flood 2014), which mix well.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
+
+
+def text_digest(inputs: Sequence[str]) -> str | None:
+    """SHA-256 of all bytes of a text, as runs record it; None of what can be read only once."""
+    if STDIN in inputs:
+        return None
+    paths = list_files(inputs)
+    if not all(os.path.isfile(path) for path in paths):  # a pipe
+        return None
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def doubts(
+    runs: Sequence[Run], inputs: Sequence[str], digest: str | None, part: Part
+) -> Iterator[str]:
+    """What speaks against fitting a mixture of ``runs`` on a text, a line each.
+
+    ``digest`` is the text's (``text_digest``), ``part`` its ids.
+    """
+    text = ", ".join(inputs)
+    trained = [run for run in runs if _is_source(run, "train", inputs, digest)]
+    if trained:
+        yield (
+            f"{_names(trained)}: trained on {text}: the weights are fitted on what "
+            "the model has seen; take another text"
+        )
+    tested = [run for run in runs if _is_source(run, "test", inputs, digest)]
+    if tested:
+        yield (
+            f"{_names(tested)}: {text} is the test text: the mixture is no longer to be measured "
+            "on it"
+        )
+    hashes_S = _sentence_hashes(part)
+    shares = {
+        str(run.folder): _seen_share(run, hashes_S)
+        for run in (runs if len(hashes_S) else ())
+        if run not in trained
+    }
+    seen = {name: share for name, share in shares.items() if share >= SEEN_SHARE}
+    if seen:
+        yield (
+            f"{', '.join(seen)}: trained on a text where {max(seen.values()):.0%} of the longer "
+            f"sentences of {text} stand: take another text"
+        )
+    share = part.oov() / part.words if part.words else 0.0
+    if share > OOV_WARNING_SHARE:
+        yield (
+            f"{share:.1%} of the words of {text} are unknown: the weights go by who predicts "
+            "<unk> best; take a text of the kind the runs were trained on"
+        )
+
+
+def was_tuned_on(run: Run, digest: str | None) -> bool:
+    """Whether a run is a mixture whose weights were fitted on the text of this digest."""
+    tune = run.record.get("tune")
+    return digest is not None and isinstance(tune, dict) and tune.get("sha256") == digest
+
+
+def _names(runs: Sequence[Run]) -> str:
+    return ", ".join(str(run.folder) for run in runs)
+
+
+def _is_source(run: Run, name: str, inputs: Sequence[str], digest: str | None) -> bool:
+    """Whether a text is the run's own text of that name, by its bytes, or one of its files."""
+    sources: Any = run.record["data"].get("sources")
+    source = sources.get(name) if isinstance(sources, dict) else None
+    if not isinstance(source, dict):
+        return False
+    if digest is not None and source.get("sha256") == digest:
+        return True
+    named = [path for path in source.get("inputs") or () if isinstance(path, str)]
+    own = {Path(path).resolve() for path in named if path != STDIN}
+    given = [Path(path).resolve() for path in inputs if path != STDIN]
+    return any(path in own or not own.isdisjoint(path.parents) for path in given)
+
+
+def _seen_share(run: Run, hashes_S: np.ndarray) -> float:
+    """Which share of the sentences stand in the training text, where the run still has it."""
+    folder = run.folder / DATA_FOLDER
+    train = open_parts(folder).get("train") if folder.is_dir() else None
+    if train is None:
+        return 0.0
+    seen_S = np.zeros(len(hashes_S), bool)
+    begin = 0
+    while begin < train.sentences:
+        end = int(np.searchsorted(train.starts, train.starts[begin] + COUNT_BLOCK, "right")) - 1
+        end = max(end, begin + 1)
+        first = int(train.starts[begin])
+        piece = Part(
+            train.ids_N[first : int(train.starts[end])],
+            np.asarray(train.starts[begin : end + 1]) - first,
+            train.file_starts[:0],
+            0,
+        )
+        seen_S |= np.isin(hashes_S, _sentence_hashes(piece))
+        begin = end
+    return float(seen_S.mean())
+
+
+def _sentence_hashes(part: Part) -> np.ndarray:
+    """A number of 64 bits for the ids of each sentence that is not short, in their order."""
+    starts = np.asarray(part.starts, np.int64)
+    lengths = np.diff(starts)
+    if not len(lengths):
+        return np.zeros(0, np.uint64)
+    place_N = np.arange(part.predictions) - np.repeat(starts[:-1], lengths)
+    mixed_N = (np.asarray(part.ids_N, np.uint64) + np.uint64(1)) * _GOLDEN
+    mixed_N = (mixed_N ^ (mixed_N >> np.uint64(31))) + place_N.astype(np.uint64) * _MIX
+    mixed_N = (mixed_N ^ (mixed_N >> np.uint64(27))) * _MIX
+    return np.add.reduceat(mixed_N ^ (mixed_N >> np.uint64(31)), starts[:-1])[lengths > LONG]

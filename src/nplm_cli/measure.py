@@ -38,7 +38,8 @@ def part_ledger(
     """Return the ledger of nats that some scorer gave, with the run's baselines.
 
     ``caches`` are those besides a mixture's own. ``mixture``, ``caches`` and ``dynamic`` of the
-    ledger say what gave the nats besides a single model; None where nothing did.
+    ledger say what gave the nats besides a single model; None where nothing did. ``statistics``
+    of ``dynamic`` names the text that gave the scale of the gradients.
     """
     weights, caches = blended(run, caches)
     models = [component.config.model for component in run.components]
@@ -61,8 +62,12 @@ def part_ledger(
             for component, was, weight in made_of
         ]
     given = zip(caches, weights[len(models) :], strict=True)
-    result["caches"] = [{**cache.to_json(), "weight": weight} for cache, weight in given] or None
-    result["dynamic"] = None if dynamic is None else dynamic.to_json()
+    records = [{**cache.to_json(), "weight": weight, "reach": "text"} for cache, weight in given]
+    result["caches"] = records or None
+    result["dynamic"] = None
+    if dynamic is not None:
+        source = _statistics_source(run.components, dynamic)
+        result["dynamic"] = {**dynamic.to_json(), "statistics": source}
     return result
 
 
@@ -207,7 +212,9 @@ def _torch_reader(
 
             train = _training_text(run, on_event) if dynamic.lr else None
             follower = DynamicModel(network, dynamic, train, context=context)
-            return follower.read(part, context, on_states, progress)
+            nll_N = follower.read(part, context, on_states, progress)
+            follower.check(part, context, nll_N)
+            return nll_N
         if on_states is None:
             return evaluate(network, part, context, on_progress=progress)
 
@@ -222,7 +229,17 @@ def _torch_reader(
     return read
 
 
-def _training_text(run: Run, on_event: events.OnEvent) -> Part | None:
+def _statistics_source(runs: Sequence[Run], dynamic: DynamicConfig) -> str:
+    """Which text gives the scale of the gradients to the networks among ``runs``."""
+    if not dynamic.lr:
+        return "none"
+    networks = [run for run in runs if run.config.model.neural]
+    found = {_training_text(run) is not None for run in networks}
+    names = {frozenset({True}): "training text", frozenset({False}): "text at hand"}
+    return names.get(frozenset(found), "training text or text at hand")
+
+
+def _training_text(run: Run, on_event: events.OnEvent = events.ignore) -> Part | None:
     """The ids that a run was trained on, where it still has them."""
     folder = run.folder / DATA_FOLDER
     train = open_parts(folder).get("train") if folder.is_dir() else None

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -30,7 +31,9 @@ def test_off_by_default(nplm, ffn, text):
 
 def test_a_cache_is_named_and_acts(nplm, ffn, text):
     plain, cached = ledger(nplm, ffn, text), ledger(nplm, ffn, text, *CACHE)
-    assert cached["caches"] == [{"kind": "neural", "size": 9, "theta": 0.5, "weight": 0.2}]
+    assert cached["caches"] == [
+        {"kind": "neural", "size": 9, "theta": 0.5, "weight": 0.2, "reach": "text"}
+    ]
     assert cached["ppl"] != pytest.approx(plain["ppl"], rel=1e-3)
     assert cached["order"] == 3 + 9
     [row] = [r for r in nplm("eval", ffn, text, *CACHE).ok().table if "cache" in r["figure"]]
@@ -56,7 +59,9 @@ def test_the_figure_is_that_of_the_numpy_mixture(nplm, ffn, ngram, text):
         assert found["nll_nats_total"] == pytest.approx(expected, rel=1e-6)
     # Counts have no states, but a unigram cache needs none.
     counts = ledger(nplm, ngram, text, "--cache", "unigram", "--cache-decay", 0.9)
-    assert counts["caches"] == [{"kind": "unigram", "size": 1000, "decay": 0.9, "weight": 0.1}]
+    assert counts["caches"] == [
+        {"kind": "unigram", "size": 1000, "decay": 0.9, "weight": 0.1, "reach": "text"}
+    ]
     assert counts["zero_probability"] < ledger(nplm, ngram, text)["zero_probability"]
 
 
@@ -82,12 +87,15 @@ def test_dynamic_evaluation_changes_nothing_on_disk(nplm, train, text, tmp_path,
     assert frozen["nll_nats_total"] == pytest.approx(plain["nll_nats_total"], rel=1e-6)
     line = ("--dynamic", "--dynamic-lr", 0.01, "--dynamic-segment", 10)
     moved = ledger(nplm, run, text, *line)
-    assert moved["dynamic"] == {"lr": 0.01, "decay": 0.003, "segment": 10}
+    settings = {"lr": 0.01, "decay": 0.003, "segment": 10}
+    assert moved["dynamic"] == {**settings, "statistics": "training text"}
+    assert frozen["dynamic"]["statistics"] == "none"
     assert moved["ppl"] < plain["ppl"] * 0.95  # a model of 20 steps has much to learn
     table = nplm("eval", run, text, *line).ok().table
     [row] = [row for row in table if row["figure"] == "dynamic evaluation"]
     assert row["value"] == "0.01"
     assert "decay 0.003, 10 words a step" in row["remark"]
+    assert row["remark"].endswith("scale of the gradients: training text")
     assert before == {path: sha256(path) for path in run.rglob("*") if path.is_file()}
 
 
@@ -103,20 +111,34 @@ def test_dynamic_evaluation_with_a_cache(nplm, ffn, text):
 
 
 def test_dynamic_evaluation_without_the_training_text(nplm, train, text, tmp_path):
-    import shutil
-
     run = tmp_path / "run"
     train(text, run, "--max-size", 30).ok()
     shutil.rmtree(run / "data")
     result = nplm("eval", run, text, "--dynamic", "--dynamic-lr", 0.01, "--json").ok()
     assert f"{run} has no training text: the scale of the gradients" in result.err
     assert result.json["ppl"] < ledger(nplm, run, text)["ppl"]
+    assert result.json["dynamic"]["statistics"] == "text at hand"
+
+
+def test_a_component_has_no_training_text(nplm, ffn, ngram, text, tmp_path):
+    """So its figures differ from those of its run, and the ledger says why."""
+    folder = tmp_path / "m"
+    nplm("mix", ffn, ngram, "--tune", text, "-o", folder, "-q").ok()
+    line = ("--dynamic", "--dynamic-lr", 0.01)
+    found = [ledger(nplm, run, text, *line) for run in (ffn, folder / "components" / "1", folder)]
+    sources = [result["dynamic"]["statistics"] for result in found]
+    assert sources == ["training text", "text at hand", "text at hand"]
+    assert found[0]["ppl"] != pytest.approx(found[1]["ppl"], rel=1e-3)
+    nothing = ledger(nplm, ffn, text)["ppl"], ledger(nplm, folder / "components" / "1", text)["ppl"]
+    assert nothing[0] == nothing[1]
+    shutil.copytree(ffn / "data", folder / "components" / "1" / "data")
+    again = ledger(nplm, folder / "components" / "1", text, *line)
+    assert again["dynamic"] == found[0]["dynamic"]
+    assert again["ppl"] == pytest.approx(found[0]["ppl"], rel=1e-9)
 
 
 def test_the_text_of_another_run_is_refused(nplm, train, text, tmp_path):
     """A larger vocabulary's ids, found before torch looks them up."""
-    import shutil
-
     train(text, tmp_path / "a", "--max-size", 10).ok()
     train(text, tmp_path / "b", "--max-size", 30).ok()
     shutil.rmtree(tmp_path / "a" / "data")
@@ -156,10 +178,15 @@ def test_counts_have_nothing_to_adapt(nplm, ngram, text):
     nplm("score", ngram, "我", "--cache", "neural").refused("needs a neural model")
 
 
-def test_a_rate_that_leads_nowhere(nplm, ffn, text):
-    nplm("eval", ffn, text, "--dynamic", "--dynamic-lr", 1e30, "-q").refused(
-        "--dynamic-lr 1e+30: take a lower one", code=1
-    )
+@pytest.mark.parametrize(("rate", "cure"), [(1e30, "0.0005"), (3, "0.0005")])
+def test_a_rate_that_leads_nowhere(nplm, ffn, ngram, text, tmp_path, rate, cure):
+    """No numbers at all, or numbers without sense: an error either way, of mixtures too."""
+    line = ("--dynamic", "--dynamic-lr", rate, "--json", "-q")
+    advice = f"--dynamic-lr {rate:g}: take a lower one, such as {cure}"
+    nplm("eval", ffn, text, *line).refused("dynamic evaluation: ", advice, code=1)
+    # In a mixture the counts would hide it.
+    nplm("mix", ffn, ngram, "--tune", text, "-o", tmp_path / "m", "-q").ok()
+    nplm("eval", tmp_path / "m", text, *line).refused(advice, code=1)
 
 
 def test_scores_of_sentences_find_the_cache_empty(nplm, ffn):
@@ -170,7 +197,9 @@ def test_scores_of_sentences_find_the_cache_empty(nplm, ffn):
     alone = [nplm("score", ffn, text, *options, "-q").ok().json for text in sentences]
     for one, other in zip(together.records, alone, strict=True):
         assert one["logprob_e"] == pytest.approx(other["logprob_e"], abs=1e-5)
-        assert one["caches"] == [{"kind": "neural", "size": 9, "theta": 0.5, "weight": 0.2}]
+        assert one["caches"] == [
+            {"kind": "neural", "size": 9, "theta": 0.5, "weight": 0.2, "reach": "sentence"}
+        ]
     assert "empty at each sentence" in together.err
     plain = nplm("score", ffn, *sentences, "--json", "-q").ok().records
     assert "caches" not in plain[0]
@@ -212,7 +241,9 @@ def test_a_mixture_takes_a_cache_more(nplm, ffn, ngram, text, tmp_path):
     cached = ledger(nplm, tmp_path / "m", text, "--cache", "unigram", "--cache-weight", 0.25)
     for before, after in zip(plain["mixture"], cached["mixture"], strict=True):
         assert after["weight"] == pytest.approx(0.75 * before["weight"])
-    assert cached["caches"] == [{"kind": "unigram", "size": 1000, "decay": 1.0, "weight": 0.25}]
+    assert cached["caches"] == [
+        {"kind": "unigram", "size": 1000, "decay": 1.0, "weight": 0.25, "reach": "text"}
+    ]
     assert (
         json.loads((tmp_path / "m" / "config.json").read_text("utf-8"))["mixture"]["caches"] == []
     )

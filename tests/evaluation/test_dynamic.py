@@ -144,6 +144,46 @@ def test_the_model_is_given_back_as_it_was(random_part):
         assert torch.equal(tensor, before[name])
 
 
+def test_weights_that_run_away_are_no_result(make_part):
+    """Above the uniform distribution's perplexity, and worse than weights that stand still."""
+    random = np.random.default_rng(2)
+    part, model = make_part(random.choice([2, 3], (30, 5)).tolist()), small_model()
+    with torch.no_grad():
+        model.output.bias[[1, 2, 3]] += 2
+    plain_N = evaluate(model, part, "stream")
+    assert plain_N.mean() < np.log(V)
+    follower = DynamicModel(model, DynamicConfig(lr=2, decay=0, segment=3))
+    nll_N = follower.read(part, "stream")
+    assert nll_N.mean() > np.log(V)
+    with pytest.raises(TrainingError) as error:
+        follower.check(part, "stream", nll_N)
+    assert str(error.value) == (
+        f"dynamic evaluation: perplexity {np.exp(nll_N.mean()):.4g}, {np.exp(plain_N.mean()):.4g} "
+        "with the weights left alone: they ran away with --dynamic-lr 2: take a lower one, such "
+        "as 0.0005"
+    )
+    slow = DynamicModel(model, DynamicConfig(lr=0.0004))
+    with pytest.raises(TrainingError, match=r"--dynamic-lr 0.0004: .*, such as 4e-05$"):
+        slow.check(part, "stream", nll_N)
+    with pytest.raises(TrainingError, match=r"perplexity 1.014e\+304,"):
+        slow.check(part, "stream", nll_N + 2000)
+
+
+def test_a_text_that_no_model_knows_is_still_measured(make_part):
+    """Bad as it is, following the text makes it better: that is a result."""
+    part, model = make_part([[9, 10, 11]] * 8), small_model()
+    with torch.no_grad():
+        model.output.bias[9:] -= 8
+    plain = evaluate(model, part, "stream").mean()
+    follower = DynamicModel(model, DynamicConfig(lr=0.002, segment=4))
+    nll_N = follower.read(part, "stream")
+    assert np.log(V) < nll_N.mean() < plain
+    follower.check(part, "stream", nll_N)
+    DynamicModel(model, DynamicConfig(lr=0)).check(part, "stream", nll_N + 100)
+    nothing = make_part([])
+    follower.check(nothing, "stream", follower.read(nothing, "stream"))
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_states_come_in_the_order_of_the_text(policy, random_part):
     part, model = random_part(12, V, files=2), small_model("rnn")

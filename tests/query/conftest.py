@@ -51,6 +51,16 @@ def mix_scorer() -> MixScorer:
     return MixScorer(scorers, [0.4, 0.3, 0.2, 0.1], caches, across=False)
 
 
+@pytest.fixture
+def arrays():
+    """All arrays of a state, whatever tuples they are in."""
+
+    def flat(state):
+        return [state] if isinstance(state, np.ndarray) else [a for s in state for a in flat(s)]
+
+    return flat
+
+
 @pytest.fixture(params=[*NEURAL, *COUNTS, "mixture"])
 def scorer(request) -> Scorer:
     """Every architecture, counts of several kinds, and a mixture."""

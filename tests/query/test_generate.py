@@ -46,20 +46,20 @@ def test_the_critical_values():
 
 
 @pytest.mark.parametrize("first", [[], [4], [3, 0, 9, 2, 5, 2, 7]])
-def test_each_row_of_a_step_is_a_history_of_its_own(scorer, first):
+def test_each_row_of_a_step_is_a_history_of_its_own(scorer, first, arrays):
     rows = np.random.default_rng(1).integers(2, 11, (3, 9))
     rows[1, 2] = UNK_ID
     log_p_BV, state = scorer.begin(first, 3)
     for t in range(9):
         assert log_p_BV.shape == (3, 11)
         assert log_p_BV.dtype == np.float64
-        assert all(len(piece) == 3 for piece in state)
+        assert all(len(piece) == 3 for piece in arrays(state))
         for row in range(3):
             whole = scorer.next_log_probs([*first, *rows[row, :t].tolist()])
             np.testing.assert_allclose(log_p_BV[row], whole, rtol=0, atol=1e-5)
-        kept = [piece.copy() for piece in state]
+        kept = [piece.copy() for piece in arrays(state)]
         log_p_BV, after = scorer.advance(rows[:, t], state)
-        assert all(map(np.array_equal, kept, state))  # several may go on from one state
+        assert all(map(np.array_equal, kept, arrays(state)))  # several may go on from one state
         state = after
 
 

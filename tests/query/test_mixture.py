@@ -8,8 +8,8 @@ from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.ngram import NgramModel
-from nplm_cli.query import FORWARD, readers
-from nplm_cli.query.mixture import MixScorer, joint_order, mixed_log_probs
+from nplm_cli.query import FORWARD, readers, scorer
+from nplm_cli.query.mixture import MixScorer, MixState, joint_order, mixed_log_probs
 from nplm_cli.query.scorer import NeuralScorer, NgramScorer
 
 V = 11
@@ -85,7 +85,7 @@ def expected_nll(parts, part, policy, across):
     scorers, caches, weights = parts
     ids = part.ids_N.astype(int).tolist()
     sentences = part.starts[:-1].tolist()
-    begins = [0] if across or policy == "stream" else sentences
+    begins = [0] if across else sentences
     source = next((s for s in scorers if isinstance(s, NeuralScorer)), None)
     models_KN = [np.exp(-scorer.nll(part, policy)) for scorer in scorers]
     nll = []
@@ -108,7 +108,7 @@ def test_nll_is_the_formula(parts, random_part, policy, across, monkeypatch):
     np.testing.assert_allclose(mixture.nll(part, policy), expected, atol=2e-5)
     # A text that is read in many pieces is the same text.
     monkeypatch.setattr(readers, "PIECE_TOKENS", 4)
-    monkeypatch.setattr(readers, "BATCH_TOKENS", 6)
+    monkeypatch.setattr(scorer, "BATCH_TOKENS", 6)
     np.testing.assert_allclose(mixture.nll(part, policy), expected, atol=2e-5)
 
 
@@ -143,18 +143,47 @@ def test_all_calls_give_one_answer(parts, make_part):
     np.testing.assert_allclose(log_p_BV[1], mixture.next_log_probs([6] * 8), atol=1e-5)
 
 
-def test_states_are_rows_and_stay_as_they_are(mixture):
+def test_states_are_rows_and_stay_as_they_are(mixture, arrays):
     _, state = mixture.begin([4, 5, 6], rows=3)
-    before = [piece.copy() for piece in state]
+    before = [piece.copy() for piece in arrays(state)]
     first, after = mixture.advance(np.array([2, 3, 4]), state)
-    assert all(len(piece) == 3 for piece in after)
-    for piece, old in zip(state, before, strict=True):
+    assert all(len(piece) == 3 for piece in arrays(after))
+    for piece, old in zip(arrays(state), before, strict=True):
         np.testing.assert_array_equal(piece, old)
     second, _ = mixture.advance(np.array([2, 3, 4]), state)
     np.testing.assert_array_equal(first, second)
     # A row does not depend on the others.
-    turned, _ = mixture.advance(np.array([4, 3, 2]), tuple(piece[::-1] for piece in state))
+    components = tuple(tuple(piece[::-1] for piece in own) for own in state.components)
+    turned_state = MixState(components, tuple(piece[::-1] for piece in state.memory))
+    turned, _ = mixture.advance(np.array([4, 3, 2]), turned_state)
     np.testing.assert_allclose(turned[::-1], first, atol=1e-6)
+
+
+def test_a_state_holds_all_there_is(parts):
+    """Another scorer of the same models goes on from it, whatever was asked of that one before."""
+    scorers, caches, weights = parts
+    one, other = (MixScorer(scorers, weights, caches) for _ in range(2))
+    _, state = one.begin([4, 5, 6], rows=2)
+    expected, _ = one.advance(np.array([2, 3]), state)
+    found, _ = other.advance(np.array([2, 3]), state)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_each_network_reads_a_word_once(parts, monkeypatch):
+    scorers, caches, weights = parts
+    calls = []
+    real = NeuralScorer.read
+
+    def counted(self, ids_BT, state=None):
+        calls.append((id(self), ids_BT.shape[1]))
+        return real(self, ids_BT, state)
+
+    monkeypatch.setattr(NeuralScorer, "read", counted)
+    mixture = MixScorer(scorers, weights, caches)
+    _, state = mixture.begin([4, 5, 6], rows=2)
+    mixture.advance(np.array([2, 3]), state)
+    networks = [id(s) for s in scorers if isinstance(s, NeuralScorer)]
+    assert calls == [(n, length) for length in (4, 1) for n in networks]
 
 
 def test_where_a_component_has_no_distribution_the_others_share_its_weight():

@@ -9,7 +9,7 @@ from nplm_cli.config import CacheConfig, DynamicConfig
 from nplm_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nplm_cli.query.run import Run
+    from nplm_cli.query.cache_use import CacheUse
 
 PANEL = "Adaptation"
 
@@ -51,6 +51,27 @@ CacheWeights = Annotated[
     typer.Option(
         "--cache-weight",
         help=f"Share of the cache ({CacheConfig.weight} unless given).",
+        rich_help_panel=PANEL,
+    ),
+]
+CacheReach = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-reach",
+        metavar="text|sentence|none",
+        help="Caches run over the lines of each text, hold one sentence, or are left out "
+        "(default: text under --context stream; otherwise sentence for --cache, none for those "
+        "of the run).",
+        rich_help_panel=PANEL,
+    ),
+]
+SentenceCacheReach = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-reach",
+        metavar="sentence|none",
+        help="Caches hold the sentence at hand, or are left out (default: sentence for --cache, "
+        "none for those of the run).",
         rich_help_panel=PANEL,
     ),
 ]
@@ -146,13 +167,13 @@ def given_dynamic(
     return DynamicConfig(**given) if on else None
 
 
-def cache_records(run: "Run", more: list[CacheConfig] | None = None) -> list[dict[str, Any]]:
-    """Caches of a run and ``more``, as JSON names them, with their weights in the whole."""
-    from nplm_cli.query.mixture import blended
-
-    weights, caches = blended(run, more or ())
-    shares = weights[len(weights) - len(caches) :]
-    return [{**cache.to_json(), "weight": w} for cache, w in zip(caches, shares, strict=True)]
+def sentence_reach(reach: str | None) -> str | None:
+    """Return the reach if one sentence can have it; raises ConfigError for ``text``."""
+    if reach == "text":
+        raise ConfigError(
+            "--cache-reach text: one sentence is asked about, no text: expected sentence or none"
+        )
+    return reach
 
 
 def cache_text(record: dict[str, Any]) -> str:
@@ -161,7 +182,18 @@ def cache_text(record: dict[str, Any]) -> str:
     return f"{record['kind']} cache, {record['size']:,} words, {setting}"
 
 
-def tell_caches(records: list[dict[str, Any]], reach: str) -> None:
-    """Name the caches on stderr, and what they hold."""
-    for record in records:
-        output.note(f"{cache_text(record)}, weight {record['weight']:.4g}; {reach}")
+REACHES = {"text": "it runs over the whole text", "sentence": "empty at each sentence"}
+
+
+def tell_caches(use: "CacheUse", *, one_sentence: bool = False) -> None:
+    """Name the caches on stderr, and what they hold; or that those of the run are left out."""
+    for record in use.records():
+        if record["reach"] != "none":
+            what = f"{cache_text(record)}, weight {record['weight']:.4g}"
+            output.note(f"{what}; {REACHES[record['reach']]}")
+    if use.left_out:
+        others = "sentence" if one_sentence else "text or sentence"
+        output.note(
+            f"the caches of {use.run.folder} are left out: their weights are for a running text "
+            f"(--cache-reach {others} takes them in)"
+        )

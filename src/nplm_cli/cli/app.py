@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
         # Not main(): it would turn Ctrl-C and a closed pipe into exit codes of its own.
         with command.make_context("nplm", list(arguments)) as context:
             command.invoke(context)
-        sys.stdout.flush()
+        output.flush()
         return 0
     except NplmError as error:
         output.note(str(error))

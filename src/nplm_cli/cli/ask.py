@@ -17,9 +17,10 @@ from nplm_cli.cli.adaptation import (
     DynamicDecay,
     DynamicLr,
     DynamicSegment,
-    cache_records,
+    SentenceCacheReach,
     given_caches,
     given_dynamic,
+    sentence_reach,
     tell_caches,
 )
 from nplm_cli.cli.ledger_table import write_ledger
@@ -126,19 +127,27 @@ def predict_cli(
     text: Annotated[str, typer.Argument(help="The beginning of a sentence (may be empty).")],
     k: Annotated[int, typer.Option("-k", "--top", help="How many words.", min=1)] = 10,
     segmented: Segmented = False,
+    cache: Caches = None,
+    cache_size: CacheSizes = None,
+    cache_theta: CacheThetas = None,
+    cache_decay: CacheDecays = None,
+    cache_weight: CacheWeights = None,
+    cache_reach: SentenceCacheReach = None,
     json: Json = False,
 ) -> None:
     """Most probable next words after the beginning of a sentence."""
+    from nplm_cli.query.cache_use import use_caches
     from nplm_cli.query.predict import predict, read_prompt
     from nplm_cli.query.run import Run
-    from nplm_cli.query.scorer import open_scorer
 
     opened = Run(run)
+    more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
+    use = use_caches(opened, more, sentence_reach(cache_reach), running=False)
+    scorer, caches = use.open(), use.records()
     prompt = read_prompt(opened, text, segmented=segmented)
     tell_prompt(prompt)
-    caches = cache_records(opened)
-    tell_caches(caches, "it holds this sentence alone")
-    predictions = predict(opened, open_scorer(opened), prompt, k)
+    tell_caches(use, one_sentence=True)
+    predictions = predict(opened, scorer, prompt, k)
     records = [dataclasses.asdict(prediction) for prediction in predictions]
     if json:
         record = {"schema": 1, "context": prompt.tokens, "predictions": records}

@@ -56,9 +56,10 @@ def _counts_line(reader: CorpusReader) -> str:
 @contextlib.contextmanager
 def _data_out(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None or str(path) == "-":
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with output.to_stdout():
+            sys.stdout.flush()
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
     else:
         with atomic_write(path) as file:
             yield file

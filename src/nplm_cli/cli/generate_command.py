@@ -1,13 +1,22 @@
 """``nplm generate``: sentences drawn from a model, one a line."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.adaptation import cache_records, tell_caches
+from nplm_cli.cli.adaptation import (
+    CacheDecays,
+    Caches,
+    CacheSizes,
+    CacheThetas,
+    CacheWeights,
+    SentenceCacheReach,
+    given_caches,
+    sentence_reach,
+    tell_caches,
+)
 from nplm_cli.cli.ask import Json, RunArgument, Segmented, tell_prompt
 
 if TYPE_CHECKING:
@@ -60,18 +69,26 @@ def generate_cli(
         ),
     ] = False,
     segmented: Segmented = False,
+    cache: Caches = None,
+    cache_size: CacheSizes = None,
+    cache_theta: CacheThetas = None,
+    cache_decay: CacheDecays = None,
+    cache_weight: CacheWeights = None,
+    cache_reach: SentenceCacheReach = None,
     json: Json = False,
 ) -> None:
     """Draw sentences from a model, each up to its end, one a line."""
+    from nplm_cli.query.cache_use import use_caches
     from nplm_cli.query.generate import Sampling, generate, join_words
     from nplm_cli.query.predict import read_prompt
     from nplm_cli.query.run import Run
-    from nplm_cli.query.scorer import open_scorer
 
     sampling = Sampling(temperature, top_k, top_p, greedy, unk)
     opened = Run(run)
     read = read_prompt(opened, prompt, segmented=segmented)
-    scorer = open_scorer(opened)
+    more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
+    use = use_caches(opened, more, sentence_reach(cache_reach), running=False)
+    scorer, caches = use.open(), use.records()
     drawn = generate(
         scorer,
         opened.vocabulary,
@@ -82,8 +99,7 @@ def generate_cli(
         seed=seed,
     )
     tell_prompt(read)
-    caches = cache_records(opened)
-    tell_caches(caches, "it holds the sentence at hand alone")
+    tell_caches(use, one_sentence=True)
     shown = _told_when_stuck(drawn, prompt)
     if probabilities and not json:
         output.write_table(
@@ -98,7 +114,7 @@ def generate_cli(
             output.write_json(record | ({"caches": caches} if caches else {}))
         else:
             output.write_line(output.plain(text))
-        sys.stdout.flush()  # a sentence is shown as soon as it is there
+        output.flush()  # a sentence is shown as soon as it is there
 
 
 def _record(prompt: str, text: str, sample: "Sample") -> dict[str, Any]:

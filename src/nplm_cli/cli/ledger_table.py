@@ -71,7 +71,7 @@ def adaptation_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
         dynamic = ledger["dynamic"]
         remark = (
             f"rate at which the weights follow each file, decay {dynamic['decay']:g}, "
-            f"{dynamic['segment']:,} words a step"
+            f"{dynamic['segment']:,} words a step; scale of the gradients: {dynamic['statistics']}"
         )
         rows.append(("dynamic evaluation", dynamic["lr"], remark))
     return rows

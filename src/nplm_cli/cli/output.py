@@ -4,14 +4,16 @@ On a terminal a table; otherwise tab-separated lines with a header; with ``--jso
 (or one a line). Rich is loaded only where a table or a bar is drawn.
 """
 
+import contextlib
 import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
+from nplm_cli.errors import NplmError
 from nplm_cli.plain import plain
 
 
@@ -30,9 +32,34 @@ def to_terminal(stream: TextIO | None = None) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+@contextlib.contextmanager
+def to_stdout() -> Iterator[None]:
+    """Name standard output in errors that name no file: it could not be written to."""
+    try:
+        yield
+    except OSError as error:
+        _refuse(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    # The reader of a closed pipe has seen enough.
+    if isinstance(error, BrokenPipeError) or error.filename is not None:
+        raise error
+    raise NplmError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def flush() -> None:
+    """Send what is written on its way."""
+    with to_stdout():
+        sys.stdout.flush()
+
+
 def write_line(text: str) -> None:
     """Write one line of data."""
-    sys.stdout.write(text + "\n")
+    try:  # not to_stdout, which takes as long as the line itself
+        sys.stdout.write(text + "\n")
+    except OSError as error:
+        _refuse(error)
 
 
 def write_json(value: Any) -> None:
@@ -95,7 +122,8 @@ def write_table(
         # Text, not markup: a word such as [bold] is shown as it is.
         table.add_row(*(Text(cell(value)) for value in row))
     console = Console(file=sys.stdout, highlight=False)
-    console.print(table)
+    with to_stdout():
+        console.print(table)
 
 
 def note(text: str) -> None:

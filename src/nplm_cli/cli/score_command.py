@@ -1,9 +1,7 @@
 """``nplm score``: sentences from arguments, files or standard input, in several layouts."""
 
-import contextlib
 import math
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
@@ -12,12 +10,13 @@ import typer
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import (
     CacheDecays,
+    CacheReach,
     Caches,
     CacheSizes,
     CacheThetas,
     CacheWeights,
-    cache_records,
     given_caches,
+    sentence_reach,
     tell_caches,
 )
 from nplm_cli.cli.ask import Context, Json, Quiet, RunArgument, Segmented, checked_context
@@ -28,7 +27,8 @@ from nplm_cli.cli.score_formats import (
     write_srilm,
     write_table,
 )
-from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.cli.score_input import batches_of_lines
+from nplm_cli.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -72,14 +72,14 @@ def score_cli(
     cache_theta: CacheThetas = None,
     cache_decay: CacheDecays = None,
     cache_weight: CacheWeights = None,
+    cache_reach: CacheReach = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Score sentences: log-probability and surprisal, in all or token by token."""
     from nplm_cli.corpus.encodings import checked_encoding
-    from nplm_cli.query.mixture import open_mixture
+    from nplm_cli.query.cache_use import use_caches
     from nplm_cli.query.run import Run
-    from nplm_cli.query.scorer import open_scorer
     from nplm_cli.query.sentences import SentenceReader, score_sentences
 
     if base not in BASES:
@@ -112,23 +112,26 @@ def score_cli(
     if sentences and "-" in sentences and len(sentences) > 1:
         raise ConfigError("'-' stands alone: either sentences or standard input")
     more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
-    caches = cache_records(opened, more)
-    scorer = open_scorer(opened)
-    if caches:
-        scorer = open_mixture(opened, more, across=policy == "stream")
-    on = policy == "stream" and given is None
+    running = policy == "stream" and given is None
+    reach = cache_reach if given is None else sentence_reach(cache_reach)
+    use = use_caches(opened, more, reach, running=running)
+    scorer, caches = use.open(), use.records()
     if not quiet:
-        tell_caches(caches, "it runs over the whole text" if on else "empty at each sentence")
+        tell_caches(use, one_sentence=given is not None)
     if given is not None and word:
         _score_words(opened, scorer, reader, given, word, base, layout, caches)
         return
     if not sentences and not file:
         raise ConfigError("no sentence: give one, or - for standard input, or --file FILE")
-    batches = _batches(sentences or [], file or [], encoding, whole=policy == "stream")
+    # Where anything runs on from line to line, all lines are there before the first is scored.
+    whole = running or any(record["reach"] == "text" for record in caches)
+    batches = batches_of_lines(sentences or [], file or [], encoding, whole=whole)
     scored = (
         sentence
-        for texts in batches
-        for sentence in score_sentences(opened, scorer, texts, reader, context=policy, eos=eos)
+        for texts, starts in batches
+        for sentence in score_sentences(
+            opened, scorer, texts, reader, context=policy, eos=eos, file_starts=starts
+        )
     )
     shown = _with_warnings(scored, reader)
     for text in sentences or []:
@@ -158,72 +161,6 @@ def _with_warnings(scored: Iterable[Any], reader: Any) -> Iterator[Any]:
             output.warn(text)
         told = len(reader.warnings)
         yield sentence
-
-
-def _batches(
-    sentences: list[str], files: list[str], encoding: str, *, whole: bool
-) -> Iterator[list[str]]:
-    """Batches of lines: what is there is scored at once, and standard input never waits."""
-    pieces: Iterator[list[str]]
-    if sentences == ["-"]:
-        pieces = _stdin_lines(encoding)
-    else:
-        pieces = iter([sentences] if sentences else [])
-    if files:
-        from nplm_cli.corpus.readers import read_lines
-
-        lines = (line.text for line in read_lines(files, encoding))
-        own = pieces
-        pieces = (batch for source in (own, _chunks(lines, 256)) for batch in source)
-    if whole:  # a stream is one text: its context runs on from line to line
-        pieces = iter([[text for batch in pieces for text in batch]])
-    yield from pieces
-
-
-def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _stdin_lines(encoding: str) -> Iterator[list[str]]:
-    """Whole lines as they arrive, in batches of what has arrived."""
-    rest = b""
-    number = 0
-    codecs = ("utf-8", "gb18030") if encoding == "auto" else (encoding,)
-    while True:
-        block = os.read(sys.stdin.fileno(), 1 << 16)
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        if not block and rest:
-            lines.append(rest)
-        texts = []
-        for line in lines:
-            number += 1
-            text = _decoded(line, number, codecs)
-            texts.append(text.removesuffix("\r").removeprefix("\ufeff" if number == 1 else ""))
-        if texts:
-            yield texts
-            sys.stdout.flush()
-        if not block:
-            return
-
-
-def _decoded(line: bytes, number: int, codecs: tuple[str, ...]) -> str:
-    """Text of a line in the first encoding that it is valid in."""
-    for codec in codecs:
-        with contextlib.suppress(UnicodeDecodeError):
-            return line.decode(codec)
-    raise InputError(
-        f"standard input:{number}: neither {' nor '.join(codecs)}; give --encoding NAME"
-        if len(codecs) > 1
-        else f"standard input:{number}: not {codecs[0]}; give another --encoding"
-    )
 
 
 def _score_words(

@@ -187,9 +187,10 @@ def export_cli(
         texts, found = _sentence_vectors(source, sentences, encoding or "auto", segmented)
         keyed = number_sentences(found)
     if str(file) == "-":
-        sys.stdout.flush()
-        write_vectors(sys.stdout.buffer, keyed, format)
-        sys.stdout.buffer.flush()
+        with output.to_stdout():
+            sys.stdout.flush()
+            write_vectors(sys.stdout.buffer, keyed, format)
+            sys.stdout.buffer.flush()
         return
     if sentences is None:
         written = save_vectors(file, keyed, format)

@@ -14,6 +14,7 @@ Shape suffixes: B rows, T positions, N predictions, D what the output layer read
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from nplm_cli.config import Context, DynamicConfig
 from nplm_cli.corpus.batches import Batch, scoring_batches, sentence_batch
 from nplm_cli.corpus.shards import Part
 from nplm_cli.errors import TrainingError
+from nplm_cli.evaluation.evaluator import evaluate
+from nplm_cli.evaluation.significance import bounded_exp
 from nplm_cli.models.base import LanguageModel
 
 # Added to r, so that a weight that hardly ever moved makes no leap.
@@ -67,7 +70,7 @@ class DynamicModel:
         """Nats of each prediction (N,), float64, before the step of its segment.
 
         ``on_states`` gets what the output layer read, in the order of the text. Raises
-        TrainingError when the steps lead nowhere.
+        TrainingError when the steps lead to no numbers.
         """
         nll_N = np.zeros(part.predictions)
         done = 0
@@ -78,7 +81,7 @@ class DynamicModel:
                 if not np.isfinite(nll_N[done:end]).all():
                     raise TrainingError(
                         f"dynamic evaluation: no number any more at word {done + 1:,} with "
-                        f"--dynamic-lr {self.config.lr:g}: take a lower one"
+                        f"{self._rate_and_cure()}"
                     )
                 if on_states is not None:
                     on_states(hidden_CD.detach().cpu().numpy())
@@ -90,6 +93,28 @@ class DynamicModel:
         finally:
             self._restore()
         return nll_N
+
+    def check(self, part: Part, context: Context, nll_N: np.ndarray) -> None:
+        """Raise TrainingError where the nats of ``read`` are those of weights that ran away.
+
+        They are if equal probabilities for all words would be better, and so would the model
+        that stands still, which is asked only then.
+        """
+        nats = float(nll_N.mean()) if len(nll_N) else 0.0
+        if not self.config.lr or nats <= math.log(len(self.model.embedding.weight)):
+            return
+        plain = float(evaluate(self.model, part, context).mean())
+        if nats > plain:
+            found, still = (f"{bounded_exp(value):.4g}" for value in (nats, plain))
+            raise TrainingError(
+                f"dynamic evaluation: perplexity {found}, {still} with the weights left alone: "
+                f"they ran away with {self._rate_and_cure()}"
+            )
+
+    def _rate_and_cure(self) -> str:
+        rate = self.config.lr
+        lower = DynamicConfig.lr if rate > DynamicConfig.lr else rate / 10
+        return f"--dynamic-lr {rate:g}: take a lower one, such as {lower:g}"
 
     def _scored(
         self, part: Part, context: Context, *, restore: bool = True

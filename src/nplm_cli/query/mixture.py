@@ -8,6 +8,7 @@ cache's memory, D what the output layer reads, V vocabulary.
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,11 +55,20 @@ def _reach(cache: CacheConfig, orders: Sequence[int | None], source: int | None)
     return None if order is None else cache.size + order - 1
 
 
+class MixState(NamedTuple):
+    """What a mixture has read: states of its components, and what its caches remember.
+
+    ``memory`` is empty without caches; else the ids (B, M), then, with a neural cache, the states
+    (B, M, D) before them and the newest (B, D).
+    """
+
+    components: tuple[Any, ...]
+    memory: State
+
+
 class MixScorer:
     """A mixture behind the calls of ``Scorer``.
 
-    A state is the states of all components one after the other, then, with caches, the ids (B, M)
-    they remember and, with a neural cache, the states (B, M, D) before them and the newest (B, D).
     Caches of ``nll`` run over each file, over each sentence with ``across`` False; in the other
     calls they hold the sentence at hand.
     """
@@ -80,19 +90,19 @@ class MixScorer:
         if self._neural_cache and self.source is None:
             raise ConfigError(NO_STATES)
         self._memory = max((cache.size for cache in self.caches), default=0)
-        self._lengths: list[int] = []  # of the components' states, once there are some
 
     @property
     def order(self) -> int | None:
         """The largest of the components' orders; a cache sees further (``joint_order``)."""
         return joint_order([scorer.order for scorer in self.scorers], self.caches, self.source)
 
-    def seen(self, read: int) -> int:
-        """The most that any component sees of what was read."""
+    def seen(self, read: int, in_file: int | None = None) -> int:
+        """The most that any component or cache sees of what was read."""
         orders = [scorer.order for scorer in self.scorers]
         reach = [_reach(cache, orders, self.source) for cache in self.caches]
         seen = [scorer.seen(read) for scorer in self.scorers]
-        return max(*seen, *(read if r is None else min(read, r) for r in reach), 0)
+        held = in_file if self.across and in_file is not None else read
+        return max(*seen, *(held if r is None else min(held, r) for r in reach), 0)
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction of a part."""
@@ -106,90 +116,92 @@ class MixScorer:
         )
         return 0.0 - mixed_log_probs(log_p_KN, self.weights)
 
-    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
+    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, MixState]:
         """Log-probabilities (B, V) after a sentence's first ids, all rows alike, and the state."""
-        results = [scorer.begin(history, rows) for scorer in self.scorers]
-        self._lengths = [len(state) for _, state in results]
+        states: State = ()
+        results = []
+        for k, scorer in enumerate(self.scorers):
+            if not (self._neural_cache and k == self.source):
+                results.append(scorer.begin(history, rows))
+                continue
+            assert isinstance(scorer, NeuralScorer)
+            hidden_1TD, after = scorer.read(np.array([[EOS_ID, *history]], np.int64))
+            hidden_BTD = hidden_1TD.repeat(rows, axis=0)
+            log_p_BV = scorer.output.log_probs(hidden_1TD[:, -1]).repeat(rows, axis=0)
+            results.append((log_p_BV, tuple(piece.repeat(rows, axis=0) for piece in after)))
+            states = (hidden_BTD[:, :-1][:, -self._memory :], hidden_BTD[:, -1])
         memory: State = ()
         if self.caches:
             memory = (np.tile(np.asarray(history, np.int64), (rows, 1))[:, -self._memory :],)
-        if self._neural_cache:
-            source = self._source()
-            hidden_BTD = source.hidden(np.array([[EOS_ID, *history]], np.int64)).repeat(
-                rows, axis=0
-            )
-            memory += (hidden_BTD[:, :-1][:, -self._memory :], hidden_BTD[:, -1])
-        return self._mixed([log_p_BV for log_p_BV, _ in results], [s for _, s in results], memory)
+        return self._mixed(results, memory + states)
 
-    def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    def advance(self, ids_B: np.ndarray, state: MixState) -> tuple[np.ndarray, MixState]:
         """Log-probabilities (B, V) after one more id in each row, and the state."""
         ids_B = np.asarray(ids_B, np.int64)
-        pieces, memory = self._split(state)
-        results = [s.advance(ids_B, own) for s, own in zip(self.scorers, pieces, strict=True)]
-        if self.caches:
+        results = []
+        query_BD: np.ndarray | None = None
+        for k, (scorer, own) in enumerate(zip(self.scorers, state.components, strict=True)):
+            if not (self._neural_cache and k == self.source):
+                results.append(scorer.advance(ids_B, own))
+                continue
+            assert isinstance(scorer, NeuralScorer)
+            hidden_BTD, after = scorer.read(ids_B[:, None], own)
+            query_BD = hidden_BTD[:, -1]
+            results.append((scorer.output.log_probs(query_BD), after))
+        memory = state.memory
+        if memory:
             ids_BM, *states = memory
             kept = slice(max(0, ids_BM.shape[1] + 1 - self._memory), None)
             memory = (np.column_stack([ids_BM, ids_B])[:, kept],)
-            if states:
-                states_BMD, query_BD = states
-                states_BMD = np.concatenate([states_BMD, query_BD[:, None]], axis=1)[:, kept]
-                memory += (states_BMD, self._next_query(ids_B, pieces))
-        return self._mixed([log_p_BV for log_p_BV, _ in results], [s for _, s in results], memory)
+            if query_BD is not None:
+                states_BMD, before_BD = states
+                states_BMD = np.concatenate([states_BMD, before_BD[:, None]], axis=1)[:, kept]
+                memory += (states_BMD, query_BD)
+        return self._mixed(results, memory)
 
     def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
         """Natural log-probabilities (V,) of the next id after a sentence's first ids."""
         return self.begin(history)[0][0]
 
-    def _source(self) -> NeuralScorer:
-        assert self.source is not None
-        scorer = self.scorers[self.source]
-        assert isinstance(scorer, NeuralScorer)
-        return scorer
-
-    def _next_query(self, ids_B: np.ndarray, pieces: Sequence[State]) -> np.ndarray:
-        assert self.source is not None
-        scorer = self._source()
-        hidden_BTD, _ = scorer.module.forward(
-            scorer.weights, scorer.config, ids_B[:, None], pieces[self.source]
-        )
-        return hidden_BTD[:, -1]
-
-    def _split(self, state: State) -> tuple[list[State], State]:
-        pieces, at = [], 0
-        for length in self._lengths:
-            pieces.append(state[at : at + length])
-            at += length
-        return pieces, state[at:]
-
     def _mixed(
-        self, log_p: list[np.ndarray], states: list[State], memory: State
-    ) -> tuple[np.ndarray, State]:
-        ids_BM, states_BMD, query_BD = (*memory, None, None, None)[:3]
+        self, results: list[tuple[np.ndarray, Any]], memory: State
+    ) -> tuple[np.ndarray, MixState]:
+        """Mix what the components answered and what the caches say."""
+        log_p = [log_p_BV for log_p_BV, _ in results]
         for k, log_p_BV in enumerate(log_p):
             if np.isnan(log_p_BV).any():  # of a cache that would say that it is empty
                 raise ArtifactError(f"component {k + 1} gives no numbers: its weights are damaged")
         size = log_p[0].shape[1]
+        ids_BM, states_BMD, query_BD = (*memory, None, None, None)[:3]
         for cache in self.caches:
             assert ids_BM is not None
             log_p.append(distribution(cache, ids_BM, states_BMD, query_BD, size))
-        joined = tuple(piece for state in states for piece in state)
-        return mixed_log_probs(np.stack(log_p), self.weights), joined + memory
+        state = MixState(tuple(own for _, own in results), memory)
+        return mixed_log_probs(np.stack(log_p), self.weights), state
 
 
 def blended(
-    run: Run, caches: Sequence[CacheConfig] = ()
+    run: Run, caches: Sequence[CacheConfig] = (), *, own: bool = True
 ) -> tuple[list[float], tuple[CacheConfig, ...]]:
     """Weights of a run's components and caches, and the caches, with further ``caches`` added.
 
-    What the further ones take is taken from all others in proportion. Raises ConfigError when
-    they leave nothing.
+    With ``own`` False the run's own caches are left out; its components share their weight in
+    proportion. What the further ones take is taken from all others in proportion. Raises
+    ConfigError when they leave nothing.
     """
-    own = run.mixture
+    mixture = run.mixture
     left = 1 - sum(cache.weight for cache in caches)
     if left <= 0:
         raise ConfigError(f"--cache-weight: {1 - left:g} in all leaves nothing for the model")
-    weights = [left * weight for weight in (own.weights if own else [1.0])]
-    return weights + [cache.weight for cache in caches], (*(own.caches if own else ()), *caches)
+    weights = mixture.weights if mixture else [1.0]
+    kept = mixture.caches if mixture else ()
+    if kept and not own:
+        weights = weights[: len(weights) - len(kept)]
+        if not sum(weights):
+            raise ConfigError(f"{run.folder}: all weight is in its caches: --cache-reach sentence")
+        left /= sum(weights)
+        kept = ()
+    return [left * w for w in weights] + [cache.weight for cache in caches], (*kept, *caches)
 
 
 def first_neural(runs: Sequence[Run]) -> int | None:
@@ -198,8 +210,13 @@ def first_neural(runs: Sequence[Run]) -> int | None:
     return next(neural, None)
 
 
-def open_mixture(run: Run, caches: Sequence[CacheConfig] = (), *, across: bool = True) -> MixScorer:
-    """Return the scorer of a mixture, or of a single model, with further ``caches``."""
-    weights, all_caches = blended(run, caches)
+def open_mixture(
+    run: Run, caches: Sequence[CacheConfig] = (), *, own: bool = True, across: bool = True
+) -> MixScorer:
+    """Return the scorer of a mixture, or of a single model, with further ``caches``.
+
+    ``own`` False leaves the run's own caches out; ``across`` False empties caches at each sentence.
+    """
+    weights, all_caches = blended(run, caches, own=own)
     scorers = [open_scorer(component) for component in run.components]
     return MixScorer(scorers, weights, all_caches, across=across)

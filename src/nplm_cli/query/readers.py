@@ -11,19 +11,16 @@ from typing import Protocol
 import numpy as np
 
 from nplm_cli.config import CacheConfig, Context
-from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.query.cache import CacheReader
-from nplm_cli.query.scorer import BATCH_TOKENS, NeuralScorer, Scorer
+from nplm_cli.query.scorer import NeuralScorer, OnBatch, Scorer
 
 # Tokens whose states are held at once.
 PIECE_TOKENS = 16_384
 
 NO_STATES = "a neural cache compares hidden states: it needs a neural model, counts have none"
 
-# Takes positions and what the output layer read there, in any order.
-OnBatch = Callable[[np.ndarray, np.ndarray], None]
 # Takes what the output layer read before each token of the text, piece by piece, in order.
 OnStates = Callable[[np.ndarray], None]
 
@@ -52,10 +49,10 @@ def component_log_probs(
     """Natural log-probabilities (K, N), float64, of a part under each component, then each cache.
 
     Neural caches remember the states of component ``source``. Caches are empty at the start of
-    each file, or (``across`` False) of each sequence of the context policy.
+    each file, or (``across`` False) of each sentence, whatever the context policy.
     """
     log_p_KN = np.empty((len(readers) + len(caches), part.predictions))
-    starts = part.sequence_starts("stream" if across else context)
+    starts = part.sequence_starts("stream" if across else "sentence")
     follower = _Follower(part, CacheReader(caches), starts, log_p_KN[len(readers) :])
     if not follower.cache.neural:
         source = None
@@ -136,22 +133,6 @@ def numpy_reader(scorer: Scorer) -> Reader:
             return scorer.nll(part, context)
         if not isinstance(scorer, NeuralScorer):
             raise ConfigError(NO_STATES)
-        return in_order(with_states, part, context, on_states)
-
-    def with_states(part: Part, context: Context, take: OnBatch) -> np.ndarray:
-        assert isinstance(scorer, NeuralScorer)
-        nll_N = np.zeros(part.predictions)
-        state = None
-        for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
-            if state is None or batch.fresh_B.all():
-                state = scorer.module.initial_state(scorer.config, len(batch.ids_BT))
-            hidden_BTD, state = scorer.module.forward(
-                scorer.weights, scorer.config, batch.ids_BT, state
-            )
-            counted = batch.targets_BT >= 0
-            hidden_ND = hidden_BTD[counted]
-            nll_N[positions] = scorer.output.nll(hidden_ND, batch.targets_BT[counted])
-            take(positions, hidden_ND)
-        return nll_N
+        return in_order(scorer.nll, part, context, on_states)
 
     return read

@@ -4,8 +4,8 @@ Whole parts (``nll``), or word by word: ``begin`` reads the beginning of a sente
 goes on from there. Shape suffixes: B rows, T positions, V vocabulary, D hidden, N predictions.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from nplm_cli.query.run import Run, open_ngram
 # Ids of one batch: a size at which products are efficient.
 BATCH_TOKENS = 4_096
 
+# Takes positions and what the output layer read there, in any order.
+OnBatch = Callable[[np.ndarray, np.ndarray], None]
+
 
 class Scorer(Protocol):
     """What can be asked of a language model."""
@@ -32,20 +35,24 @@ class Scorer(Protocol):
     def order(self) -> int | None:
         """n of an n-gram window (n - 1 words of context); None when unbounded."""
 
-    def seen(self, read: int) -> int:
-        """How many tokens the prediction after ``read`` tokens of a sentence or file sees."""
+    def seen(self, read: int, in_file: int | None = None) -> int:
+        """How many tokens the prediction after ``read`` tokens of a sentence or file sees.
+
+        ``in_file`` is how many of the file were read, which caches may remember.
+        """
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction of a part, aligned with ``part.ids_N`` (float64)."""
 
-    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
+    def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, Any]:
         """Read a sentence's first ids, the same in each of ``rows`` rows.
 
         Returns natural log-probabilities (B, V), float64, of the next id, and the state to go on
-        from; the batch is axis 0 of every array of a state, and a state is never changed.
+        from: arrays in tuples, of a mixture in tuples of tuples. The batch is axis 0 of every
+        array of a state, and a state is never changed.
         """
 
-    def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    def advance(self, ids_B: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         """Read one more id in each row; returns what ``begin`` returns."""
 
     def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
@@ -63,12 +70,16 @@ class NeuralScorer:
         self.output = Output(weights, self.config)
         self.width = self.output.width
 
-    def seen(self, read: int) -> int:
+    def seen(self, read: int, in_file: int | None = None) -> int:
         """All that was read, or what its window holds."""
         return self.config.seen(read)
 
-    def nll(self, part: Part, context: Context) -> np.ndarray:
-        """Nats of each prediction; rows are bucketed by length, padding is never scored."""
+    def nll(self, part: Part, context: Context, on_batch: OnBatch | None = None) -> np.ndarray:
+        """Nats of each prediction; rows are bucketed by length, padding is never scored.
+
+        ``on_batch`` gets positions (N,) and what the output layer read there (N, D), batch by
+        batch.
+        """
         nll_N = np.zeros(part.predictions)
         state = None
         for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
@@ -77,27 +88,34 @@ class NeuralScorer:
                 state = self.module.initial_state(self.config, len(batch.ids_BT))
             hidden_BTD, state = self.module.forward(self.weights, self.config, batch.ids_BT, state)
             counted = batch.targets_BT >= 0
-            nll_N[positions] = self.output.nll(hidden_BTD[counted], batch.targets_BT[counted])
+            hidden_ND = hidden_BTD[counted]
+            nll_N[positions] = self.output.nll(hidden_ND, batch.targets_BT[counted])
+            if on_batch is not None:
+                on_batch(positions, hidden_ND)
         return nll_N
+
+    def read(self, ids_BT: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
+        """What the output layer reads, (B, T, D), and the state after it.
+
+        Each row goes on from ``state``, or (None) from the initial one.
+        """
+        if state is None:
+            state = self.module.initial_state(self.config, len(ids_BT))
+        return self.module.forward(self.weights, self.config, ids_BT, state)
 
     def hidden(self, ids_BT: np.ndarray) -> np.ndarray:
         """What the output layer reads, (B, T, D), each row from the initial state on."""
-        state = self.module.initial_state(self.config, len(ids_BT))
-        hidden_BTD, _ = self.module.forward(self.weights, self.config, ids_BT, state)
-        return hidden_BTD
+        return self.read(ids_BT)[0]
 
     def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, State]:
         """Log-probabilities (B, V) after a sentence's first ids, all rows alike, and the state."""
-        ids_BT = np.array([[EOS_ID, *history]], np.int64)
-        log_p_BV, state = self._read(ids_BT, self.module.initial_state(self.config, 1))
+        hidden_BTD, state = self.read(np.array([[EOS_ID, *history]], np.int64))
+        log_p_BV = self.output.log_probs(hidden_BTD[:, -1])
         return log_p_BV.repeat(rows, axis=0), tuple(piece.repeat(rows, axis=0) for piece in state)
 
     def advance(self, ids_B: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Log-probabilities (B, V) after one more id in each row, and the state."""
-        return self._read(np.asarray(ids_B, np.int64)[:, None], state)
-
-    def _read(self, ids_BT: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        hidden_BTD, state = self.module.forward(self.weights, self.config, ids_BT, state)
+        hidden_BTD, state = self.read(np.asarray(ids_B, np.int64)[:, None], state)
         return self.output.log_probs(hidden_BTD[:, -1]), state
 
     def next_log_probs(self, history: Sequence[int]) -> np.ndarray:
@@ -112,7 +130,7 @@ class NgramScorer:
         self.model = model
         self.order = model.order
 
-    def seen(self, read: int) -> int:
+    def seen(self, read: int, in_file: int | None = None) -> int:
         """Up to n - 1 of them."""
         return min(read, self.order - 1)
 

@@ -146,15 +146,18 @@ def score_sentences(
     *,
     context: Context | None = None,
     eos: bool = True,
+    file_starts: Sequence[int] = (0,),
 ) -> list[ScoredSentence]:
-    """Score sentences, each on its own or (``stream``) as one running text.
+    """Score sentences, each on its own or (``stream``) as running texts.
 
-    A sentence's figures do not depend on what else is in ``texts`` under the sentence policy.
-    With ``eos`` False the end of the sentence is not counted.
+    ``file_starts`` are the indices in ``texts`` where a new text begins. Under the sentence
+    policy a sentence's figures do not depend on what else is in ``texts``, unless the scorer has
+    caches that run over a text. With ``eos`` False the end of the sentence is not counted.
     """
     policy = context or run.config.training.context
     index = run.vocabulary.index
-    pieces = [piece for text in texts for piece in reader.sentences(text)]
+    split = [reader.sentences(text) for text in texts]
+    pieces = [piece for of_text in split for piece in of_text]
     for text, sentence in pieces:
         lone = len(sentence) == 1 and not reader.segmented
         if lone and sentence[0].token not in index and count_chinese(text) > 1:
@@ -162,15 +165,18 @@ def score_sentences(
     ids = [[index.get(span.token, UNK_ID) for span in sentence] for _, sentence in pieces]
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in ids])]).astype(np.int64)
     flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
-    part = Part(flat, starts, np.zeros(min(len(pieces), 1), np.int64), 0)
+    first_pieces = np.cumsum([0, *map(len, split)])
+    files = np.unique(starts[first_pieces[[at for at in file_starts if at < len(texts)]]])
+    part = Part(flat, starts, files, 0)
     nll_N = scorer.nll(part, policy) if len(flat) else np.zeros(0)
     scored = []
     for (text, sentence), row, start in zip(pieces, ids, starts[:-1], strict=True):
-        base = 1 + (int(start) if policy == "stream" else 0)
+        in_file = 1 + int(start - files[np.searchsorted(files, start, "right") - 1])
+        base = in_file if policy == "stream" else 1
         names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
         tokens = []
         for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
-            nats, seen = float(nll_N[start + t]), scorer.seen(base + t)
+            nats, seen = float(nll_N[start + t]), scorer.seen(base + t, in_file + t)
             tokens.append(ScoredToken(token, i, i == UNK_ID, 0.0 - nats, begin, end, seen))
         scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
     return scored

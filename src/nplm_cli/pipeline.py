@@ -19,9 +19,13 @@ from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError
 from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger
+from nplm_cli.placement import check_target, restore_old
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
-from nplm_cli.run_folders import check_target, count_ngrams, make_run, resolved, restore_old
+from nplm_cli.run_folders import count_ngrams, make_run, resolved
+from nplm_cli.vectors.binary import read_binary
+from nplm_cli.vectors.formats import detect_format, load_vectors
+from nplm_cli.vectors.text import read_layout
 
 if TYPE_CHECKING:
     from nplm_cli.training.loop import Trainer
@@ -51,16 +55,51 @@ def train(
     if folder == Path.cwd():
         raise ConfigError(f"{folder} is where you stand: name a new directory for the run")
     config = resolved(config)
+    check_vectors(config)
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, force)
         network = make_run(sources, folder, config, argv, on_event, given, started)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
+        if given is not None and "patience" not in given:
+            _use_whole_budget(run, parts, on_event)
         if network is not None:
             from nplm_cli.training.session import open_trainer
 
             trainer = open_trainer(run, network, parts, started, on_event, interrupted)
         return _fit(run, parts, started, on_event, trainer)
+
+
+def check_vectors(config: Config) -> None:
+    """See that the file ``--vectors`` is there and of dimension ``--dim``, before text is read.
+
+    Raises ArtifactError for a file that is none of vectors, ConfigError for another dimension.
+    """
+    path, dim = config.model.vectors, config.model.dim
+    if path is None:
+        return
+    match detect_format(path):
+        case "npy" | "safetensors":
+            found = load_vectors(path).dim
+        case "word2vec-bin":
+            found, _ = read_binary(Path(path))
+        case _:
+            found = read_layout(Path(path)).dim
+    if found != dim:
+        raise ConfigError(
+            f"{path} has vectors of {found} dimensions, --dim is {dim}: give --dim {found}"
+        )
+
+
+def _use_whole_budget(run: Run, parts: dict[str, Part], on_event: events.OnEvent) -> None:
+    """Without a validation part the training loss is no reason to end a budget early."""
+    training = run.config.training
+    if training.budget is None or not training.patience or "valid" in parts:
+        return
+    run.config = run.config.replace(patience=0)
+    run.record["settings"] = run.config.to_json()
+    write_json(run.folder / "config.json", run.record)
+    on_event(events.Message("no validation text: --patience 0, so that the budget is used"))
 
 
 # What makes a finished training go on when it changes; the rest is how, not how long.
@@ -86,7 +125,7 @@ def resume(
     with exclusive(folder):
         restore_old(folder)
         run = Run(folder)
-        run.require_single()
+        run.require_trainable()
         remove_stale_temporaries(folder)
         for path in check_sources(run.record["data"]):
             on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
@@ -156,6 +195,7 @@ def _fit(
     else:
         from nplm_cli.evaluation.evaluator import evaluate
 
+        going_on = trainer.progress.finished is None
         progress = trainer.fit()
         trained = trainer.model
         summary = {
@@ -186,4 +226,12 @@ def _fit(
             on_event(events.Progress(f"evaluating {name}", 0, None))
             report[name] = part_ledger(run, parts[name], nll(parts[name]), context)
     write_json(run.folder / "report.json", report)
+    if trainer is not None and going_on and trainer.length.is_late():
+        whole, after = trainer.length.seconds, trainer.length.seconds - progress.seconds
+        on_event(
+            events.Message(
+                f"took {whole:.0f} s instead of --budget {config.training.budget}: "
+                f"{after:.0f} s of them after the last step, to evaluate and to write"
+            )
+        )
     return report

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,16 +145,18 @@ def test_its_config_repeats_it_to_the_byte(done, nplm, sha256, tmp_path):
     assert results_of(again)["corpora"][0]["comparison"] is None
 
 
-def test_other_settings_are_refused_until_force(done, corpus, nplm, tmp_path):
+def test_other_settings_are_refused_until_force(done, corpus, nplm, sha256, tmp_path):
     folder = tmp_path / "report"
-    line = ["homework", corpus / "train.txt", "-o", folder, *SMALL, "--archs", "ffn", "--seeds", 1]
-    nplm(*line, "--steps", 3).ok()
-    before = sorted(folder.rglob("*"))
-    nplm(*line, "--steps", 4).refused("--steps (3 there, 4 asked for)", "--force")
-    assert sorted(folder.rglob("*")) == before
+    shutil.copytree(done[0], folder)
+    line = ["homework", corpus / "train.txt", "--valid", corpus / "valid.txt", "-o", folder, *SMALL]
+    line += ["--archs", "ffn", "--seeds", 1]
+    before = sorted(folder.rglob("*")), weights(folder, sha256)
+    nplm(*line, "--epochs", 2).refused("--epochs (1 there, 2 asked for)", "--force")
+    assert (sorted(folder.rglob("*")), weights(folder, sha256)) == before
     (folder / "mine.json").write_text("mine", "utf-8")
-    nplm(*line, "--steps", 4, "--force").ok()
-    assert results_of(folder)["settings"]["training"]["steps"] == 4
+    nplm(*line, "--epochs", 2, "--force").ok()
+    assert results_of(folder)["settings"]["training"]["epochs"] == 2
+    assert weights(folder, sha256)["runs/ffn-1"] != before[1]["runs/ffn-1"]
     assert (folder / "mine.json").read_text("utf-8") == "mine"
 
 

@@ -98,10 +98,10 @@ def test_patience(training):
 
 
 def test_an_improvement_starts_patience_anew(training, monkeypatch):
-    from nplm_cli.training import loop
+    from nplm_cli.training import evaluations
 
     values = iter([5.0, 5.1, 4.0, 4.1, 3.9999, 4.2, 4.2, 1.0])
-    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    monkeypatch.setattr(evaluations, "evaluate", lambda *a: np.full(3, next(values)))
     run = training(epochs=50, patience=2)
     progress = run.run().progress
     assert [r["valid_nats"] for r in run.metrics] == [5.0, 5.1, 4.0, 4.1, 3.9999, 4.2, 4.2]
@@ -111,10 +111,10 @@ def test_an_improvement_starts_patience_anew(training, monkeypatch):
 
 
 def test_below_the_tolerance_it_is_kept_but_does_not_count(training, monkeypatch):
-    from nplm_cli.training import loop
+    from nplm_cli.training import evaluations
 
     values = iter([5.0, 4.99, 4.98, 1.0])
-    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    monkeypatch.setattr(evaluations, "evaluate", lambda *a: np.full(3, next(values)))
     run = training(epochs=50, patience=2, tolerance=0.1)
     progress = run.run().progress
     assert progress.finished == "converged"
@@ -124,11 +124,11 @@ def test_below_the_tolerance_it_is_kept_but_does_not_count(training, monkeypatch
 
 def test_a_creep_below_the_tolerance_counts_when_it_adds_up(training, monkeypatch):
     """Patience measures from the last improvement that counted, not from the best so far."""
-    from nplm_cli.training import loop
+    from nplm_cli.training import evaluations
 
     nats = [5.0, 4.95, 4.91, 4.86, 4.85, 4.84, 4.83]
     values = iter([*nats, 1.0])
-    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    monkeypatch.setattr(evaluations, "evaluate", lambda *a: np.full(3, next(values)))
     run = training(epochs=50, patience=3, tolerance=0.1)
     progress = run.run().progress
     assert progress.finished == "converged"
@@ -343,9 +343,9 @@ def test_a_stream_is_read_on(training):
     run = training(context="stream", epochs=1, valid=None)
     trainer = run.trainer()
     states = []
-    trainer.interrupted = lambda: states.append(trainer.state) or False
+    trainer.interrupted = lambda: states.append(trainer.objective.state) or False
     trainer.fit()
-    states.append(trainer.state)
+    states.append(trainer.objective.state)
     flat = [batch for step in trainer.batches.epoch(0) for batch in step]
     assert len(flat) == len(states) > 1
     for state, batch in zip(states, flat, strict=True):
@@ -370,13 +370,13 @@ def test_a_large_first_loss_is_no_divergence(training):
 def test_the_bound_of_divergence(training, monkeypatch, first, diverges):
     """1000 + 10 x 100 < 4000 < 1000 + 10 x 400."""
     trainer = training(steps=2, **PLAIN).trainer()
-    means, backward = iter([first, 4000.0]), trainer._backward
+    means, backward = iter([first, 4000.0]), trainer.objective.backward
 
-    def told(batch, predictions):
-        backward(batch, predictions)
+    def told(batch, predictions, done):
+        backward(batch, predictions, done)
         return next(means) * predictions
 
-    monkeypatch.setattr(trainer, "_backward", told)
+    monkeypatch.setattr(trainer.objective, "backward", told)
     if diverges:
         with pytest.raises(TrainingError, match=r"diverged at step 2 .* loss 4000 nats"):
             trainer.fit()

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from nplm_cli import events, measure, pipeline, run_folders
+from nplm_cli import events, measure, pipeline, placement
 from nplm_cli.artifacts import TensorFile
 from nplm_cli.config import Config
 from nplm_cli.corpus.preparation import Sources
@@ -261,7 +261,7 @@ def test_an_old_run_is_restored_when_the_new_one_cannot_take_its_place(train, mo
                 raise OSError(28, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr(run_folders.os, "replace", failing)
+    monkeypatch.setattr(placement.os, "replace", failing)
     with pytest.raises(OSError, match="No space left"):
         train(config=SMALL.replace(seed=2), force=True)
     assert len(moves) == 3  # away, not into place, back
@@ -274,10 +274,10 @@ def test_an_old_run_is_restored_when_its_successor_was_killed(train):
     """SIGKILL between the two moves: the next command finds the old run where it was."""
     _, folder = train()
     before = digest(folder)
-    os.replace(folder, run_folders.old_folder(folder))
+    os.replace(folder, placement.old_folder(folder))
     pipeline.resume(folder)
     assert digest(folder) == before
-    os.replace(folder, run_folders.old_folder(folder))
+    os.replace(folder, placement.old_folder(folder))
     with pytest.raises(ConfigError, match="holds a run already"):
         train()
     assert [p.name for p in folder.parent.iterdir()] == ["run"]

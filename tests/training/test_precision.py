@@ -133,6 +133,27 @@ def test_gradients_are_collected_by_name():
     )
 
 
+def test_gradients_of_several_batches_add_up_unrounded():
+    """257 is no number of bf16. What a batch does not use keeps what the others gave it."""
+    network = build(ModelConfig(order=3, dim=4, hidden=5).resolved(), 7)
+    weights = FlatWeights(network, torch.bfloat16)
+    weights.gradient_P.fill_(7.0)
+    first, *others = network.parameters()
+    for _ in range(2):  # steps; the second has forgotten the first
+        weights.clear_gradients()
+        for number, value in enumerate((256.0, 1.0, 2.0)):
+            if number:
+                weights.add_up()
+            for parameter in others if value == 1 else (first, *others):
+                assert parameter.grad is None
+                parameter.grad = torch.full_like(parameter, value)
+        weights.collect_gradients()
+        found = list(weights.split(weights.gradient_P).values())
+        by_name = dict(zip(weights.parameters.values(), found, strict=True))
+        assert (by_name[first] == 258).all()
+        assert all((by_name[parameter] == 259).all() for parameter in others)
+
+
 # --- the choice ---------------------------------------------------------------------------------
 
 
@@ -167,6 +188,34 @@ def test_a_small_model_stays_in_fp32(processor):
     name, reason = pick_precision(Config().replace(dim=10, hidden=128), CPU, 1_000)
     assert name == "fp32"
     assert "small" in reason
+
+
+@pytest.mark.parametrize(
+    ("tie", "dim", "hidden", "expected"),
+    [
+        (True, 10, 5_000, "fp32"),  # 10,000 * 10 + 5,000 * 10 products
+        (False, 10, 60, "bf16"),  # 10,000 * 60 + 60 * 10
+        (False, 60, 10, "fp32"),
+        (True, 60, 10, "bf16"),
+    ],
+)
+def test_the_output_layer_reads_what_it_is_as_wide_as(processor, tie, dim, hidden, expected):
+    processor(avx512_bf16=True)
+    config = Config().replace(tie=tie, dim=dim, hidden=hidden)
+    assert pick_precision(config, CPU, 10_000)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((7, 5), "fp32"), ((8, 0), "bf16"), ((8, 9), "bf16"), ((10, 0), "bf16")],
+)
+def test_auto_on_a_gpu_goes_by_its_generation(monkeypatch, capability, expected):
+    """Products in bf16 came with compute capability 8.0; older ones emulate them."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    name, reason = pick_precision(large(), torch.device("cuda"), 10_000)
+    assert name == expected
+    assert "A GPU" in reason
 
 
 def test_as_asked(processor):

@@ -168,12 +168,12 @@ def die_at_call(monkeypatch, number):
 @pytest.mark.parametrize("number", [1, 2])
 def test_killed_between_the_checkpoint_and_the_best_weights(training, monkeypatch, number):
     """What metrics.jsonl calls best is what model.safetensors holds, after more epochs too."""
-    from nplm_cli.training import loop
+    from nplm_cli.training import evaluations
 
     settings = {"schedule": "constant", "warmup": 0.0, "patience": 0}
     nats = [5.0, 4.0, 6.0, 6.0] if number == 2 else [4.0, 5.0, 6.0, 6.0]
     values = iter(nats)
-    monkeypatch.setattr(loop, "evaluate", lambda *a: np.full(3, next(values)))
+    monkeypatch.setattr(evaluations, "evaluate", lambda *a: np.full(3, next(values)))
     straight = training(epochs=4, **settings)
     straight.run()
 

@@ -209,7 +209,7 @@ def test_the_norm_is_that_of_all_gradients(training, in_rows_from, dtype):
         trainer.model.train()
         trainer.weights.clear_gradients()
         batch = next(trainer.batches.epoch(0))[0]
-        trainer._backward(batch, batch.predictions)
+        trainer.objective.backward(batch, batch.predictions, 0.0)
         trainer.weights.collect_gradients()
         norms.append(trainer.weights.gradient_norm())
         trainer.weights.scale_gradients(0.25)

@@ -16,7 +16,9 @@ def generator(seed=1):
 
 @pytest.mark.parametrize("samples", [1, 7, 40, 299, 300, 5000])
 @pytest.mark.parametrize(
-    "counts", [ZIPF, np.full(300, 7), np.zeros(300, np.int64), ZIPF[::-1]], ids=str
+    "counts",
+    [ZIPF, np.full(300, 7), np.zeros(300, np.int64), ZIPF[::-1]],
+    ids=["falling", "equal", "none", "rising"],
 )
 def test_probabilities_sum_to_the_number_of_samples(counts, samples):
     pi_V = inclusion(counts, samples)
@@ -76,6 +78,15 @@ def test_words_are_drawn_as_often_as_said_and_each_on_its_own():
     # Independent words: the number of words varies as the sum of their variances.
     variance = float((pi_V * (1 - pi_V)).sum())
     assert drawn.sum(1).var().item() == pytest.approx(variance, rel=0.12)
+
+
+def test_the_rarest_words_are_drawn_once_in_65536():
+    words, draws = 400_000, 30
+    sampler, random = WordSampler(np.ones(words), 1, CPU), generator()
+    assert (sampler.pi_V == 1 / PARTS).all()
+    drawn = sum(int(sampler.draw(torch.tensor([0]), random).drawn_C.sum()) for _ in range(draws))
+    mean = words * draws / PARTS
+    assert drawn == pytest.approx(mean, abs=4.5 * mean**0.5)
 
 
 def test_logarithms_are_those_of_the_probabilities():

@@ -6,7 +6,7 @@ import pytest
 
 from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.config import Config
-from nplm_cli.training.sizing import FULL_SOFTMAX, KINDS, WIDTHS, sized
+from nplm_cli.training.sizing import FULL_SOFTMAX, KINDS, LSTM_NOISE, SAMPLES, WIDTHS, sized
 
 NEURAL = [name for name, arch in ARCHITECTURES.items() if arch.neural]
 
@@ -61,6 +61,46 @@ def test_one_pass_needs_no_dropout():
     _, chosen = choose("60s", tokens=10**9, sentences=10**7)
     assert chosen["dropout_output"] == 0
     assert "dropout_ramp" not in chosen or chosen["dropout_ramp"] == 0
+
+
+def passes_of_an_lstm(passes, *, cores, hidden=256, dim=128, vocabulary=40_000):
+    """The choice for a text that ten minutes are enough to read so many times."""
+    inner = 4 * hidden * (dim + hidden) + hidden * dim
+    a_token = 6 * (inner + (SAMPLES + 500) * dim)
+    operations = 600 * 0.95 * 130e9 * (1 + 0.8 * (cores - 1))
+    tokens = int(operations / a_token / passes)
+    config = Config().replace(arch="lstm", budget="10m", context="stream", hidden=hidden)
+    known = {"vocabulary": vocabulary, "tokens": tokens, "sentences": tokens // 20}
+    _, chosen = sized(
+        config, {"hidden", "budget"}, **known, cores=cores, device="cpu", precision="bf16"
+    )
+    return chosen
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("passes", "strength"), [(0.5, 0.0), (0.99, 0.0), (3.25, 0.5), (9.9, 0.994), (10.1, 1), (40, 1)]
+)
+def test_noise_is_the_root_of_the_further_passes(passes, strength, cores):
+    """The whole of it from the tenth pass on; each further core adds 0.8 of the first."""
+    chosen = passes_of_an_lstm(passes, cores=cores)
+    for name, share in LSTM_NOISE.items():
+        assert chosen[name] == pytest.approx(share * strength, abs=0.0051)
+    assert chosen["locked_dropout"] is (strength > 0)
+
+
+def test_the_rate_falls_with_the_root_of_the_width():
+    for hidden, expected in ((64, 0.008), (128, 0.008), (512, 0.004), (2048, 0.002)):
+        config = Config().replace(arch="lstm", budget="10m", context="stream", hidden=hidden)
+        known = {"vocabulary": 10_000, "tokens": 900_000, "sentences": 40_000, "cores": 1}
+        _, chosen = sized(config, {"hidden"}, **known, device="cpu", precision="bf16")
+        assert chosen["lr"] == pytest.approx(expected)
+
+
+def test_a_step_reads_960_predictions():
+    """Of sentences, whose ends are predicted, too; streams have them among their tokens."""
+    assert choose(context="sentence", tokens=900_000, sentences=90_000)[1]["batch"] == 87  # / 11
+    assert choose(context="stream", tokens=900_000, sentences=90_000)[1]["batch"] == 20  # / 48
 
 
 def test_a_slower_machine_gets_a_smaller_model():

@@ -80,6 +80,7 @@ def train_cli(
             "interrupted": interrupted,
             "started": started,
         }
+        before = _state(folder)
         try:
             if resume:
                 _refuse_beside_resume(inputs, force, preset, config_file, chosen)
@@ -101,7 +102,7 @@ def train_cli(
                     **common,
                 )
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(_how_to_go_on(folder)) from error
+            raise KeyboardInterrupt(_how_to_go_on(folder, resume, before)) from error
     if json:
         output.write_json(report)
     else:
@@ -131,10 +132,22 @@ def _refuse_beside_resume(
             chosen.update({name: chosen.get(name) for name in group})
 
 
-def _how_to_go_on(folder: Path) -> str:
+def _state(folder: Path) -> tuple[int, int] | None:
+    """What tells the run that is in a folder from one that takes its place; None: no run."""
+    try:
+        found = (folder / "config.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _how_to_go_on(folder: Path, resumed: bool, before: tuple[int, int] | None) -> str:
+    """Return what Ctrl-C left behind; ``before`` is the state of the folder before."""
     on = f"nplm train --resume -o {folder}"
+    now = _state(folder)
+    if now is None or (now == before and not resumed):
+        as_it_was = f"{folder} is as it was" if now else "nothing was written"
+        return f"interrupted before the first step; {as_it_was}"
     if (folder / "model.safetensors").exists():
         return f"interrupted; the model so far is usable, and this goes on with it: {on}"
-    if (folder / "config.json").exists():
-        return f"interrupted before the first step; the text is read, and this trains on it: {on}"
-    return "interrupted while reading the text; nothing was written"
+    return f"interrupted before the first step; the text is read, and this trains on it: {on}"

@@ -18,7 +18,7 @@ from nplm_cli.models.initialisation import normal_
 # Logits of one chunk: large enough for an efficient product, small enough to stay in reach.
 CHUNK_LOGITS = 4_000_000
 # Larger vocabularies are read in blocks of words, so that a chunk has rows enough for a product.
-WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 32_768, 4_096, 1_024
+WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 16_384, 4_096, 1_024
 
 
 class Softmax(NamedTuple):

@@ -13,6 +13,7 @@ from nplm_cli.query.run import Run
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.first_weights import from_counts, from_file
 from nplm_cli.training.loop import Trainer
+from nplm_cli.training.messages import used_up_warning
 from nplm_cli.training.precision import DTYPES, pick_precision
 from nplm_cli.training.store import RunFiles
 
@@ -29,7 +30,16 @@ def build_network(
     torch.set_num_threads(run.record["environment"]["threads"])
     device = pick_device(config.training.device)
     on_event(events.Message(memory_estimate(run, device)))
-    network = build(config.model, len(run.vocabulary), config.training.dropout_rates)
+    words = len(run.vocabulary)
+    if config.model.softmax == "adaptive" and len(config.model.softmax_bounds(words)) == 1:
+        on_event(
+            events.Message(
+                f"--softmax adaptive: no cutoff of {config.model.cutoffs} is below the vocabulary "
+                f"of {words:,} words: this is the full softmax; give smaller --cutoffs",
+                warning=True,
+            )
+        )
+    network = build(config.model, words, config.training.dropout_rates)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
     has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
     if config.model.init == "counts" and not has_weights:
@@ -82,8 +92,12 @@ def open_trainer(
     )
     if resumed:
         trainer.resume()
-        done = "finished" if trainer.progress.finished else "going on"
-        on_event(events.Message(f"{done} at step {trainer.progress.step:,}"))
         if reopened:
             trainer.reopen()
+        progress = trainer.progress
+        done = "finished" if progress.finished else "going on"
+        on_event(events.Message(f"{done} at step {progress.step:,}"))
+        if progress.finished == "budget" or trainer.length.is_used_up:
+            text = used_up_warning(progress, config.training, run.folder)
+            on_event(events.Message(text, warning=True))
     return trainer

@@ -31,9 +31,14 @@ class RunFiles:
         return self.folder / "metrics.jsonl"
 
     def add_metrics(self, record: dict[str, Any]) -> None:
-        """Append the record of an evaluation."""
-        with open(self.metrics, "a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append the record of an evaluation; an OSError names the file."""
+        try:
+            with open(self.metrics, "a", encoding="utf-8", newline="\n") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            if error.filename is None:  # a full disk says nothing of the file
+                error.filename = str(self.metrics)
+            raise
 
     def keep_metrics_up_to(self, step: int) -> None:
         """Drop records of evaluations that a resumed training will repeat."""

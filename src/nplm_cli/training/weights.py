@@ -59,6 +59,8 @@ class FlatWeights:
         }
         self.working_P = self.master_P.to(self.dtype)  # itself where they are of one type
         self._gradients = self.split(self.gradient_P)
+        # Whether the flat vector has the gradients of earlier batches of a step.
+        self._added = False
         self._point_to(self.working_P)
         for tensor, exact in self._frozen.values():
             tensor.data = exact.to(self.dtype)
@@ -98,19 +100,40 @@ class FlatWeights:
 
     def clear_gradients(self) -> None:
         """Forget the gradients of the parameters."""
+        self._added = False
         for parameter in self.model.parameters():
             parameter.grad = None
 
     @torch.no_grad()
+    def add_up(self) -> None:
+        """Before another batch of the same step: put by the gradients of those before it.
+
+        A model that computes in full precision adds them up itself. In less, that sum would be
+        rounded at each batch, so the flat vector takes it (tables by rows keep all pieces).
+        """
+        if self.working_P is not self.master_P:
+            self._collect()
+            self._added = True
+            for parameter in self.parameters.values():
+                parameter.grad = None
+
+    @torch.no_grad()
     def collect_gradients(self) -> None:
-        """Copy the parameters' gradients into the flat vector; 0 where there is none."""
+        """Bring the step's gradients into the flat vector; 0 where there is none."""
         if self.rows is not None:
             self.rows.collect()
+        self._collect()
+
+    def _collect(self) -> None:
         for name, parameter in self.parameters.items():
-            if parameter.grad is None:
-                self._gradients[name].zero_()
+            sum_, gradient = self._gradients[name], parameter.grad
+            if self._added:
+                if gradient is not None:
+                    sum_.add_(gradient)
+            elif gradient is None:
+                sum_.zero_()
             else:
-                self._gradients[name].copy_(parameter.grad)
+                sum_.copy_(gradient)
 
     @torch.no_grad()
     def publish(self) -> None:

@@ -9,7 +9,6 @@ is made up. Time within an operation, without what it calls; what is left is Pyt
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -18,7 +17,9 @@ from pathlib import Path
 from machine import describe, table, use_checkout
 
 use_checkout()
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as nplm sets it
+from nplm_cli.threads import let_threads_wait  # noqa: E402
+
+let_threads_wait()
 
 import torch  # noqa: E402
 from measuring import VOCABULARY, zipf_part  # noqa: E402

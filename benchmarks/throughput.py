@@ -11,7 +11,6 @@ is the Penn Treebank where the real corpora are (NPLM_REAL_CORPORA), else made u
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +19,9 @@ from pathlib import Path
 from machine import cores, describe, table, use_checkout
 
 use_checkout()
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as nplm sets it
+from nplm_cli.threads import let_threads_wait  # noqa: E402
+
+let_threads_wait()
 
 import sections  # noqa: E402
 import torch  # noqa: E402

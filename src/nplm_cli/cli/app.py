@@ -25,6 +25,7 @@ from nplm_cli.cli import (
     vector_commands,
 )
 from nplm_cli.errors import NplmError, did_you_mean
+from nplm_cli.threads import let_threads_wait
 
 app = typer.Typer(
     name="nplm",
@@ -71,9 +72,7 @@ for _module in (
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors become one line on stderr."""
     output.prepare_streams()
-    # Threads that spin while they wait make a training fifteen times slower as soon as anything
-    # else wants a core. OpenMP reads this when torch is loaded, which happens later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_wait()
     command = typer.main.get_command(app)
     try:
         if "_NPLM_COMPLETE" in os.environ:  # the shell asks for completions

@@ -39,7 +39,10 @@ OVERHEAD = 0.05
 NOISY_PASSES = 10
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
-SAMPLES, SAMPLED_SHARE = 1024, 0.7
+SAMPLES = 1024
+# Share of the time in which dropout rises and the softmax is one over samples, and weight decay.
+RISING_SHARE, DECAY = {"ffn": 0.5}, {"ffn": 0.05}
+USUAL_SHARE, USUAL_DECAY = 0.7, 0.02
 TOKENS_A_STEP = {"cpu": 960, "cuda": 3840}
 LSTM_NOISE = {
     "dropout_embedding": 0.15,
@@ -48,11 +51,11 @@ LSTM_NOISE = {
     "weight_drop": 0.35,
 }
 FFN_NOISE = {
-    "dropout_input": 0.3,
-    "dropout_hidden": 0.3,
-    "dropout_output": 0.5,
-    "dropout_embedding": 0.15,
-    "word_dropout": 0.05,
+    "dropout_input": 0.35,
+    "dropout_hidden": 0.35,
+    "dropout_output": 0.7,
+    "dropout_embedding": 0.18,
+    "word_dropout": 0.04,
 }
 TRANSFORMER_NOISE = {"dropout": 0.2, "dropout_embedding": 0.1}
 NOISE = {"lstm": LSTM_NOISE, "gru": LSTM_NOISE, "rnn": LSTM_NOISE, "ffn": FFN_NOISE}
@@ -103,10 +106,10 @@ def sized(
     strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
     noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
     proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
-    proposed["dropout_ramp"] = 0.7 if strength else 0.0
+    proposed["dropout_ramp"] = _rising(model.arch) if strength else 0.0
     proposed["locked_dropout"] = model.arch in ("rnn", "gru", "lstm") and strength > 0
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
-    proposed |= {**_softmax(vocabulary), "init": "counts"}
+    proposed |= {**_softmax(model.arch, vocabulary), "init": "counts"}
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
     if training.context == "sentence":
         idle |= {"bptt"}
@@ -144,7 +147,7 @@ def _operations(arch: str, width: int, vocabulary: int) -> float:
         case _:
             gates = {"lstm": 4, "gru": 3}.get(arch, 1)
             inner = gates * hidden * (dim + hidden)
-    share = SAMPLED_SHARE if vocabulary <= FULL_SOFTMAX else 1.0
+    share = _rising(arch) if vocabulary <= FULL_SOFTMAX else 1.0
     words = share * min(SAMPLES + 500, vocabulary) + (1 - share) * vocabulary
     return 6.0 * (inner + hidden * dim + words * dim)
 
@@ -155,22 +158,26 @@ def _steps(
     """How much text a step reads, and how far it goes."""
     bptt = 64 if arch == "ffn" else 48
     rows = TOKENS_A_STEP[device] / (bptt if context == "stream" else sentence_tokens + 1)
-    base = 0.002 if arch in ("ffn", "attention", "transformer") else 0.004
+    base = {"ffn": 0.0017, "attention": 0.002, "transformer": 0.002}.get(arch, 0.004)
     return {
         "batch": max(4, round(rows)),
         "bptt": bptt,
         "optimizer": "adamw",
         "lr": round(base * min(2.0, (512 / width) ** 0.5), 5),
         "clip": 0.5 if arch in ("rnn", "gru", "lstm") else 1.0,
-        "l2": 0.02,
+        "l2": DECAY.get(arch, USUAL_DECAY),
         "schedule": "cosine",
         "warmup": 0.03,
     }
 
 
-def _softmax(vocabulary: int) -> dict[str, Any]:
+def _rising(arch: str) -> float:
+    return RISING_SHARE.get(arch, USUAL_SHARE)
+
+
+def _softmax(arch: str, vocabulary: int) -> dict[str, Any]:
     """Over which words the softmax goes in training."""
     if vocabulary < 4 * SAMPLES:
         return {"loss": "full"}
-    full_from = SAMPLED_SHARE if vocabulary <= FULL_SOFTMAX else 1.0
+    full_from = _rising(arch) if vocabulary <= FULL_SOFTMAX else 1.0
     return {"loss": "sampled", "samples": SAMPLES, "full_from": full_from}

@@ -42,7 +42,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/throughput.py
 
 mutants: .venv/installed-dev
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tests/mutants
 
 clean:
 	rm -rf .venv runs build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

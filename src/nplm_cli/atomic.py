@@ -57,7 +57,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
                 raise OSError(errno.EIO, f"not written in full ({error})", str(path)) from error
             _name(error, path)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -80,9 +80,11 @@ def _name(error: OSError, path: Path | str) -> None:
 
 
 def copy_file(source: Path | str, target: Path | str) -> None:
-    """Copy a file's bytes; a full disk is an OSError that names the target alone."""
+    """Copy a file's bytes and flush them; a full disk is an OSError that names the target alone."""
     try:
         shutil.copyfile(source, target)
+        with open(target, "r+b") as file:  # Windows flushes only what may be written to
+            os.fsync(file.fileno())
     except OSError as error:
         if error.errno in DISK_FULL:
             raise OSError(error.errno, error.strerror, str(target)) from error
@@ -95,7 +97,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
+    """Flush the names in a folder to the disk, where the system can."""
     # Windows cannot open a folder; there the rename alone has to do.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -114,8 +117,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 def remove_stale_temporaries(folder: Path) -> None:
     """Remove the files that a killed process left half-written in ``folder``.
 
-    Folders stay: one may hold a run that another process is making, or the old run whose
-    successor never got to its place; the next training in that place sees to them.
+    Folders stay: one may hold a run that another process is making; the next training in that
+    place sees to what is left of it.
     """
     for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         if not stale.is_dir():

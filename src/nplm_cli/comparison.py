@@ -64,7 +64,9 @@ def compare(
             told.add(text)
             on_event(events.Message(text))
 
-    digest = text_digest(on) if on else None
+    # One more reading of the files: for mixtures alone.
+    mixtures = any(run.mixture is not None for run in runs)
+    digest = text_digest(on) if on and mixtures else None
     for folder, run in zip(folders, runs, strict=True):
         if was_tuned_on(run, digest):
             flattered = f"{folder}: its weights were fitted on this very text, which flatters it"

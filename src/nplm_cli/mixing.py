@@ -92,7 +92,7 @@ def mix(
         if not part.predictions:
             raise InputError(f"{', '.join(tune)}: no sentence to tune the mixture on")
         digest = text_digest(tune)
-        notes = list(doubts(runs, tune, digest, part))
+        notes = list(doubts(runs, tune, digest, part, on_event))
         for text in notes:
             on_event(events.Message(text, True))
         every_cache = [cache for tried in candidates for cache in tried]

@@ -1,6 +1,8 @@
 """Folders made beside their place and moved there when they are whole.
 
-So an error leaves nothing behind, and an old run gives way only to a whole one.
+So an error leaves nothing behind, and an old run gives way only to a whole one. What a process
+that was killed leaves beside ``run``: ``.run.nplm-tmp``, half made; ``.run.nplm-old``, the old run,
+always whole; ``.run.nplm-gone``, half deleted. No other run, of whatever name, has such folders.
 """
 
 import contextlib
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nplm_cli.artifacts import read_json
-from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file
+from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file, sync_folder
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 
 
@@ -41,14 +43,38 @@ def _is_homework(folder: Path) -> bool:
 
 def old_folder(folder: Path) -> Path:
     """Where the old run stands while a new one takes its place."""
-    return folder.parent / f".{folder.name}.old{TEMPORARY_SUFFIX}"
+    return folder.parent / f".{folder.name}.nplm-old"
+
+
+def _gone_folder(folder: Path) -> Path:
+    """Where an old run is deleted; what is left of it there is never a run again."""
+    return folder.parent / f".{folder.name}.nplm-gone"
 
 
 def restore_old(folder: Path) -> None:
-    """Put an old run back whose successor never got to its place."""
-    old = old_folder(folder)
-    if old.is_dir() and not folder.exists():
-        os.replace(old, folder)
+    """Put an old run back whose successor never got to its place; remove one that has given way."""
+    if old_folder(folder).is_dir() and not (folder / "config.json").exists():
+        _put_back(folder)
+    elif old_folder(folder).is_dir() or _gone_folder(folder).is_dir():
+        _delete_old(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """Move the old run to its place, unless something stands there."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    if not folder.exists():
+        os.replace(old_folder(folder), folder)
+
+
+def _delete_old(folder: Path) -> None:
+    """Delete the old run, under another name: half of it must never be put back."""
+    gone = _gone_folder(folder)
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(OSError):  # there is none; or it stays, whole
+        os.replace(old_folder(folder), gone)
+    sync_folder(folder.parent)  # the names before the loss of what they named
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -73,17 +99,21 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 
 
 def move_into_place(staging: Path, folder: Path) -> None:
-    """Put the prepared run where it belongs; an old run gives way only now."""
-    old = old_folder(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the prepared run where it belongs; an old run gives way only now.
+
+    When this returns, the run is on the disk, whose files were flushed as they were written.
+    """
+    for inner, _, _ in os.walk(staging):
+        sync_folder(inner)
+    restore_old(folder)
     if folder.exists():
-        os.replace(folder, old)
+        os.replace(folder, old_folder(folder))
     try:
         os.replace(staging, folder)
     except BaseException:
         restore_old(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _delete_old(folder)
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

@@ -6,15 +6,18 @@ other text. Shape suffixes: N tokens, S sentences.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nplm_cli import events
+from nplm_cli.artifacts import read_json
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.readers import STDIN, list_files
 from nplm_cli.corpus.shards import COUNT_BLOCK, Part, open_parts
+from nplm_cli.errors import ArtifactError
 from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE
 from nplm_cli.query.run import Run
 
@@ -25,6 +28,7 @@ LONG = 5
 # Odd constants of splitmix64 (Steele, Lea & Flood 2014), which mix well.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
+_READING = "checking the training texts"
 
 
 def text_digest(inputs: Sequence[str]) -> str | None:
@@ -43,11 +47,16 @@ def text_digest(inputs: Sequence[str]) -> str | None:
 
 
 def doubts(
-    runs: Sequence[Run], inputs: Sequence[str], digest: str | None, part: Part
+    runs: Sequence[Run],
+    inputs: Sequence[str],
+    digest: str | None,
+    part: Part,
+    on_event: events.OnEvent = events.ignore,
 ) -> Iterator[str]:
     """What speaks against fitting a mixture of ``runs`` on a text, a line each.
 
-    ``digest`` is the text's (``text_digest``), ``part`` its ids.
+    ``digest`` is the text's (``text_digest``), ``part`` its ids. The training texts are read; one
+    that is damaged is a doubt, no error.
     """
     text = ", ".join(inputs)
     trained = [run for run in runs if _is_source(run, "train", inputs, digest)]
@@ -63,12 +72,13 @@ def doubts(
             "on it"
         )
     hashes_S = _sentence_hashes(part)
-    shares = {
-        str(run.folder): _seen_share(run, hashes_S)
-        for run in (runs if len(hashes_S) else ())
-        if run not in trained
-    }
-    seen = {name: share for name, share in shares.items() if share >= SEEN_SHARE}
+    others = [run for run in runs if run not in trained] if len(hashes_S) else []
+    seen: dict[str, float] = {}
+    for run, found in zip(others, _seen_shares(others, hashes_S, on_event), strict=True):
+        if isinstance(found, ArtifactError):
+            yield f"{run.folder}: its training text cannot be read: not checked ({found})"
+        elif found >= SEEN_SHARE:
+            seen[str(run.folder)] = found
     if seen:
         yield (
             f"{', '.join(seen)}: trained on a text where {max(seen.values()):.0%} of the longer "
@@ -106,12 +116,49 @@ def _is_source(run: Run, name: str, inputs: Sequence[str], digest: str | None) -
     return any(path in own or not own.isdisjoint(path.parents) for path in given)
 
 
-def _seen_share(run: Run, hashes_S: np.ndarray) -> float:
-    """Which share of the sentences stand in the training text, where the run still has it."""
-    folder = run.folder / DATA_FOLDER
-    train = open_parts(folder).get("train") if folder.is_dir() else None
+def _seen_shares(
+    runs: Sequence[Run], hashes_S: np.ndarray, on_event: events.OnEvent
+) -> list[float | ArtifactError]:
+    """Of each run ``_seen_share``, or why that cannot be told; a text of several is read once."""
+    shares: list[float | ArtifactError] = []
+    known: dict[str, float] = {}
+    for number, run in enumerate(runs):
+
+        def tell(share: float, number: int = number, name: str = str(run.folder)) -> None:
+            on_event(events.Progress(_READING, number + share, len(runs), name))
+
+        tell(0.0)
+        folder = run.folder / DATA_FOLDER
+        try:
+            checksum = _checksum(folder) if folder.is_dir() else ""
+            if checksum not in known:
+                known[checksum] = _seen_share(folder, hashes_S, tell) if checksum else 0.0
+            shares.append(known[checksum])
+        except ArtifactError as error:
+            shares.append(error)
+    if runs:
+        on_event(events.Progress(_READING, len(runs), len(runs)))
+    return shares
+
+
+def _checksum(folder: Path) -> str:
+    """The checksum of the training text that the index of its folder has; "" where it has none."""
+    index = read_json(folder / "index.json")
+    sums = index.get("sha256") if isinstance(index, dict) else None
+    if not isinstance(sums, dict):
+        raise ArtifactError(f"{folder / 'index.json'}: no checksums")
+    return str(sums.get("train", ""))
+
+
+def _seen_share(folder: Path, hashes_S: np.ndarray, tell: Callable[[float], None]) -> float:
+    """Which share of the sentences stand in a run's training text; ``tell`` how much is read."""
+    train = open_parts(folder).get("train")
     if train is None:
         return 0.0
+    starts = train.starts
+    bounded = train.sentences > 0 and starts[0] == 0 and starts[-1] == train.predictions
+    if not bounded or not np.all(np.diff(starts) > 0):
+        raise ArtifactError(f"{folder / 'train.sentences'}: not where sentences begin: damaged")
     seen_S = np.zeros(len(hashes_S), bool)
     begin = 0
     while begin < train.sentences:
@@ -126,6 +173,7 @@ def _seen_share(run: Run, hashes_S: np.ndarray) -> float:
         )
         seen_S |= np.isin(hashes_S, _sentence_hashes(piece))
         begin = end
+        tell(int(train.starts[end]) / train.predictions)
     return float(seen_S.mean())
 
 

@@ -217,7 +217,7 @@ def test_stale_temporaries_are_removed(tmp_path):
 
 
 def test_folders_that_are_being_made_or_kept_are_left_alone(tmp_path):
-    # One may be staged by another process, or hold the old run of a replacement cut short.
+    # Another process may be staging a run there, also one that is called x.old.
     for name in (f".x{TEMPORARY_SUFFIX}", f".x.old{TEMPORARY_SUFFIX}"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(b"whole")

@@ -100,3 +100,199 @@ def test_no_run_takes_the_place_of_a_homework(tmp_path):
                 placement.check_target(folder, True)
         else:  # a damaged run may be replaced
             placement.check_target(folder, True)
+
+
+# --- an old run and its successor ---------------------------------------------------------------
+
+REMOVE, REPLACE, SYNC = shutil.rmtree, os.replace, os.fsync
+posix = pytest.mark.skipif(os.name == "nt", reason="folders cannot be flushed there")
+
+
+class Killed(BaseException):
+    """What no code can catch."""
+
+
+def a_run(folder, text):
+    (folder / "data").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "data/train.ids"):
+        (folder / name).write_text(text)
+
+
+def successor(folder, text="new"):
+    with placement.staging_folder(folder) as staging:
+        staging.rmdir()
+        a_run(staging, text)
+        placement.move_into_place(staging, folder)
+
+
+def test_nothing_is_left_of_an_old_run(tmp_path):
+    a_run(tmp_path / "run", "old")
+    successor(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "data" / "train.ids").read_text() == "new"
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_half_deleted_run_does_not_come_back(tmp_path, monkeypatch, removed):
+    """SIGKILL while the old run is deleted; then the new one is removed by the user, or not."""
+    folder = tmp_path / "run"
+    a_run(folder, "old")
+
+    def half(path, *_, **__):
+        if (Path(path) / "config.json").exists():
+            (Path(path) / "model.safetensors").unlink()
+            raise Killed
+
+    monkeypatch.setattr(shutil, "rmtree", half)
+    with pytest.raises(Killed):
+        successor(folder)
+    monkeypatch.setattr(shutil, "rmtree", REMOVE)
+    assert (folder / "model.safetensors").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 2
+    if removed:
+        REMOVE(folder)
+    placement.restore_old(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ([] if removed else ["run"])
+    successor(folder, "newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("moves", [2, 3])
+def test_an_old_run_goes_for_good_when_its_successor_is_there(tmp_path, monkeypatch, moves):
+    """SIGKILL right after the moves: the next command clears up."""
+    folder, made = tmp_path / "run", []
+    a_run(folder, "old")
+
+    def killed(source, target):
+        if len(made) == moves:
+            raise Killed
+        REPLACE(source, target)
+        made.append(target)
+
+    def removed(path, *args, **options):
+        if len(made) >= moves:
+            raise Killed
+        REMOVE(path, *args, **options)
+
+    monkeypatch.setattr(os, "replace", killed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    with pytest.raises(Killed):
+        successor(folder)
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+    placement.restore_old(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    REMOVE(folder)
+    placement.restore_old(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("made", [None, "empty", "other"])
+def test_the_only_copy_of_an_old_run_is_never_deleted(tmp_path, made):
+    """SIGKILL between the moves; then something else is made where it stood."""
+    folder = tmp_path / "run"
+    a_run(placement.old_folder(folder), "old")
+    if made:
+        folder.mkdir()
+    if made == "other":
+        (folder / "notes.txt").write_text("mine")
+    placement.restore_old(folder)
+    where = placement.old_folder(folder) if made == "other" else folder
+    assert (where / "data" / "train.ids").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == (2 if made == "other" else 1)
+
+
+def test_no_run_is_made_where_an_old_one_waits(tmp_path):
+    """``run.old`` is a name like another: its new run is not the old one of ``run``."""
+    with placement.staging_folder(tmp_path / "run.old") as staging:
+        a_run_inside = staging / "config.json"
+        a_run_inside.write_text("new")
+        placement.restore_old(tmp_path / "run")
+        assert a_run_inside.exists()
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "config.json").write_text("another")
+        placement.restore_old(tmp_path / "run")
+        assert a_run_inside.exists()
+
+
+# --- flushed to the disk ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flushed(monkeypatch):
+    """What is moved, flushed and removed, in order; a place is its number on the disk."""
+    order = []
+
+    def number(path):
+        return os.stat(path).st_ino
+
+    def sync(descriptor):
+        order.append(("flush", os.fstat(descriptor).st_ino))
+        SYNC(descriptor)
+
+    def move(source, target):
+        order.append(("move", number(source)))
+        REPLACE(source, target)
+
+    def remove(path, *args, **options):
+        if os.path.isdir(path):
+            order.append(("remove", number(path)))
+        REMOVE(path, *args, **options)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", move)
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    return order
+
+
+def test_a_copy_is_flushed(flushed, tmp_path):
+    (tmp_path / "a").write_text("text")
+    atomic.copy_file(tmp_path / "a", tmp_path / "b")
+    assert flushed == [("flush", (tmp_path / "b").stat().st_ino)]
+    assert (tmp_path / "b").read_text() == "text"
+
+
+def test_a_copy_that_cannot_be_flushed_names_the_target(monkeypatch, tmp_path):
+    def full(_):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    (tmp_path / "a").write_text("text")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="quota") as caught:
+        atomic.copy_file(tmp_path / "a", tmp_path / "b")
+    assert caught.value.filename == str(tmp_path / "b")
+
+
+@posix
+def test_a_run_is_on_the_disk_before_its_predecessor_is_deleted(flushed, tmp_path):
+    folder = tmp_path / "run"
+    a_run(folder, "old")
+    old = folder.stat().st_ino
+    with placement.staging_folder(folder) as staging:
+        staging.rmdir()
+        a_run(staging, "new")
+        new, inner = (path.stat().st_ino for path in (staging, staging / "data"))
+        placement.move_into_place(staging, folder)
+    moved = flushed.index(("move", new))
+    assert {("flush", new), ("flush", inner)} <= set(flushed[:moved])
+    last = max(place for place, (what, _) in enumerate(flushed) if what == "move")
+    removed = flushed.index(("remove", old))
+    assert moved <= last < flushed.index(("flush", tmp_path.stat().st_ino), last) < removed
+
+
+def test_folders_that_cannot_be_flushed(monkeypatch, tmp_path):
+    """As on Windows, which opens no folder."""
+    real = os.open
+
+    def files_only(path, *args, **options):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(placement.os, "open", files_only)
+    a_run(tmp_path / "run", "old")
+    staging = tmp_path / "staging"
+    a_run(staging, "new")
+    placement.move_into_place(staging, tmp_path / "run")
+    monkeypatch.undo()
+    assert (tmp_path / "run" / "config.json").read_text() == "new"

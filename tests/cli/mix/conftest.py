@@ -16,9 +16,15 @@ def kn(texts, tmp_path_factory, train):
 
 
 @pytest.fixture(scope="session")
-def ffn(texts, tmp_path_factory, train):
+def train_ffn(texts, train):
+    """Train a window model of these words; options given win."""
+    return lambda folder, *options: train(texts / "seg.txt", folder, *SAME, *TRAINED, *options).ok()
+
+
+@pytest.fixture(scope="session")
+def ffn(tmp_path_factory, train_ffn):
     folder = tmp_path_factory.mktemp("window") / "run"
-    train(texts / "seg.txt", folder, *SAME, *TRAINED).ok()
+    train_ffn(folder)
     return folder
 
 

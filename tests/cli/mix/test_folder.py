@@ -9,9 +9,6 @@ import pytest
 from nplm_cli.errors import ArtifactError
 from nplm_cli.query.run import Run
 
-SAME = ("--max-size", 30)
-# Enough to know more than counts do of the words that may follow each other.
-TRAINED = ("--steps", 300, "--lr", 0.02)
 FILES = {
     "config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "baseline.safetensors",
     "report.json", "components",
@@ -71,9 +68,9 @@ def test_questions_for_a_component(nplm, mixed, tune, tmp_path, command):
     nplm(*line).refused("is a mixture", str(Path("components") / best))
 
 
-def test_another_network_in_the_place_of_a_component(nplm, mixed, train, texts, ffn, tmp_path):
+def test_another_network_in_the_place_of_a_component(nplm, mixed, train_ffn, texts, ffn, tmp_path):
     """Of the very same shape, so that nothing else would tell."""
-    train(texts / "seg.txt", tmp_path / "other", *SAME, *TRAINED, "--seed", 9).ok()
+    train_ffn(tmp_path / "other", "--seed", 9)
     folder = tmp_path / "m"
     shutil.copytree(mixed[0], folder)
     own = folder / "components" / "2"
@@ -128,6 +125,21 @@ def test_a_mixture_among_compared_runs(nplm, mixed, ffn, tune, texts):
     assert told in nplm("compare", mixed[0], ffn, "--on", tune).ok().err
     other = texts / "seg.txt"
     assert "fitted on" not in nplm("compare", mixed[0], ffn, "--on", other).ok().err
+
+
+def test_only_mixtures_are_asked_for_their_text(nplm, mixed, ffn, kn, tune, monkeypatch):
+    """Its bytes are read once more for that, which may be long."""
+    from nplm_cli import comparison
+
+    read = []
+    real = comparison.text_digest
+    monkeypatch.setattr(
+        comparison, "text_digest", lambda inputs: read.append(list(inputs)) or real(inputs)
+    )
+    nplm("compare", ffn, kn, "--on", tune, "-q").ok()
+    assert read == []
+    nplm("compare", ffn, mixed[0], "--on", tune, "-q").ok()
+    assert read == [[str(tune)]]
 
 
 def damaged(record):

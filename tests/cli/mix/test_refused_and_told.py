@@ -7,10 +7,6 @@ import signal
 
 import pytest
 
-SAME = ("--max-size", 30)
-# Enough to know more than counts do of the words that may follow each other.
-TRAINED = ("--steps", 300, "--lr", 0.02)
-
 
 def test_other_vocabularies(nplm, ffn, kn, texts, train, tune, tmp_path):
     train(texts / "seg.txt", tmp_path / "other", "--arch", "ngram", "--max-size", 20).ok()
@@ -100,6 +96,17 @@ def test_the_text_of_the_training_is_told(nplm, kn, ffn, texts, tune, tmp_path):
         "60.0% of the words of" in line and "unknown" in line
         for line in warnings("--tune", tmp_path / "odd.txt")
     )
+
+
+def test_a_training_text_that_is_gone_is_told(nplm, kn, tune, tmp_path):
+    """The mixture needs none of it."""
+    shutil.copytree(kn, tmp_path / "kn")
+    (tmp_path / "kn" / "data" / "train.ids").unlink()
+    line = ("mix", tmp_path / "kn", "--cache", "unigram", "--tune", tune, "-o", tmp_path / "m")
+    told = f"{tmp_path / 'kn'}: its training text cannot be read: not checked"
+    assert f"nplm: warning: {told}" in nplm(*line).ok().err
+    notes = json.loads((tmp_path / "m" / "report.json").read_text("utf-8"))["notes"]
+    assert any(note.startswith(told) for note in notes)
 
 
 def test_one_run_given_twice_is_told(nplm, ffn, kn, tune, tmp_path):

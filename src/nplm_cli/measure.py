@@ -8,6 +8,7 @@ import numpy as np
 
 from nplm_cli import events
 from nplm_cli.architectures import ARCHITECTURES
+from nplm_cli.artifacts import read_json
 from nplm_cli.config import CacheConfig, Context, DynamicConfig
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
@@ -230,13 +231,23 @@ def _torch_reader(
 
 
 def _statistics_source(runs: Sequence[Run], dynamic: DynamicConfig) -> str:
-    """Which text gives the scale of the gradients to the networks among ``runs``."""
+    """Which text gave the scale of the gradients to the networks among ``runs``.
+
+    Their readers have checked it; a look at the index is enough.
+    """
     if not dynamic.lr:
         return "none"
     networks = [run for run in runs if run.config.model.neural]
-    found = {_training_text(run) is not None for run in networks}
+    found = {_has_training_text(run) for run in networks}
     names = {frozenset({True}): "training text", frozenset({False}): "text at hand"}
     return names.get(frozenset(found), "training text or text at hand")
+
+
+def _has_training_text(run: Run) -> bool:
+    """Whether ``_training_text`` finds one in a run whose index it would accept."""
+    index = run.folder / DATA_FOLDER / "index.json"
+    parts = read_json(index)["parts"] if index.parent.is_dir() else {}
+    return "train" in parts and parts["train"]["predictions"] > 0
 
 
 def _training_text(run: Run, on_event: events.OnEvent = events.ignore) -> Part | None:

@@ -1,5 +1,6 @@
 """The stages in a row: text -> parts -> baseline -> training -> ledger, resumable."""
 
+import shlex
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from nplm_cli.artifacts import (
     write_json,
     write_tensors,
 )
-from nplm_cli.config import Config
+from nplm_cli.config import Config, TrainingConfig
 from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ConfigError
@@ -62,7 +63,11 @@ def train(
         network = make_run(sources, folder, config, argv, on_event, given, started)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
         if given is not None and "patience" not in given:
-            _use_whole_budget(run, parts, on_event)
+            changes = _whole_budget(config.training, parts, on_event)
+            if changes:
+                run.config = run.config.replace(**changes)
+                run.record["settings"] = run.config.to_json()
+                write_json(run.folder / "config.json", run.record)
         if network is not None:
             from nplm_cli.training.session import open_trainer
 
@@ -91,15 +96,14 @@ def check_vectors(config: Config) -> None:
         )
 
 
-def _use_whole_budget(run: Run, parts: dict[str, Part], on_event: events.OnEvent) -> None:
-    """Without a validation part the training loss is no reason to end a budget early."""
-    training = run.config.training
+def _whole_budget(
+    training: TrainingConfig, parts: dict[str, Part], on_event: events.OnEvent
+) -> dict[str, int]:
+    """Return the patience of a budget: the training loss is no reason to end it early."""
     if training.budget is None or not training.patience or "valid" in parts:
-        return
-    run.config = run.config.replace(patience=0)
-    run.record["settings"] = run.config.to_json()
-    write_json(run.folder / "config.json", run.record)
+        return {}
     on_event(events.Message("no validation text: --patience 0, so that the budget is used"))
+    return {"patience": 0}
 
 
 # What makes a finished training go on when it changes; the rest is how, not how long.
@@ -130,9 +134,13 @@ def resume(
         for path in check_sources(run.record["data"]):
             on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
         lengths = {name: value for name, value in (changes or {}).items() if name in LENGTHS}
-        kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
-        run.config = run.config.replace(**(changes or {}))
         parts, trainer = open_parts(folder / DATA_FOLDER), None
+        had_budget = run.config.training.budget is not None
+        if "budget" in lengths and "patience" not in lengths and not had_budget:
+            longer = run.config.replace(**lengths).training
+            lengths |= _whole_budget(longer, parts, on_event)
+        kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
+        run.config = run.config.replace(**{**(changes or {}), **lengths})
         if run.config.model.neural:
             from nplm_cli.training.session import build_network, open_trainer
 
@@ -145,7 +153,7 @@ def resume(
                 on_event,
                 interrupted,
                 resumed=True,
-                reopened=bool(lengths),
+                changed=lengths,
             )
         if trainer is not None:
             environment = run.record["environment"]
@@ -171,7 +179,10 @@ def _fit(
     on_event: events.OnEvent,
     trainer: "Trainer | None",
 ) -> dict[str, Any]:
-    """Train (or go on), then write and return the report; without a trainer, count."""
+    """Train (or go on), then write and return the report; without a trainer, count.
+
+    Raises KeyboardInterrupt, which says what is missing, when the user stops the report.
+    """
     (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     config = run.config
     context = config.training.context
@@ -211,7 +222,11 @@ def _fit(
         def nll(part: Part) -> np.ndarray:
             if part is trainer.valid and trainer.best_nll_N is not None:
                 return trainer.best_nll_N  # by these very weights
-            return evaluate(trained, part, context)
+            return evaluate(trained, part, context, on_progress=stop_if_asked)
+
+    def stop_if_asked(done: int = 0) -> None:
+        if trainer is not None and trainer.interrupted():
+            raise KeyboardInterrupt
 
     report: dict[str, Any] = {
         "schema": 1,
@@ -220,12 +235,22 @@ def _fit(
         "training": summary,
         "notes": run.record["data"].get("notes", []),
     }
-    for name in ("valid", "test"):
-        report[name] = None
-        if name in parts:
-            on_event(events.Progress(f"evaluating {name}", 0, None))
-            report[name] = part_ledger(run, parts[name], nll(parts[name]), context)
-    write_json(run.folder / "report.json", report)
+    try:
+        for name in ("valid", "test"):
+            stop_if_asked()
+            report[name] = None
+            if name in parts:
+                on_event(events.Progress(f"evaluating {name}", 0, None))
+                nll_N = nll(parts[name])
+                stop_if_asked()
+                report[name] = part_ledger(run, parts[name], nll_N, context)
+        stop_if_asked()
+        write_json(run.folder / "report.json", report)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            "interrupted; the model is trained, its report is not written yet; this writes it: "
+            f"nplm train --resume -o {shlex.quote(str(run.folder))}"
+        ) from error
     if trainer is not None and going_on and trainer.length.is_late():
         whole, after = trainer.length.seconds, trainer.length.seconds - progress.seconds
         on_event(

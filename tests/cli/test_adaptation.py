@@ -1,10 +1,13 @@
 """``--cache`` and ``--dynamic``: off unless asked for, named in every output, leaving no trace."""
 
+import hashlib
 import json
 import math
 import shutil
 
 import pytest
+
+from nplm_cli.corpus import shards
 
 CACHE = ("--cache", "neural", "--cache-size", 9, "--cache-theta", 0.5, "--cache-weight", 0.2)
 BOTH = ("--cache", "unigram", *CACHE[:2], "--cache-weight", 0.05, "--cache-weight", 0.2)
@@ -118,6 +121,32 @@ def test_dynamic_evaluation_without_the_training_text(nplm, train, text, tmp_pat
     assert f"{run} has no training text: the scale of the gradients" in result.err
     assert result.json["ppl"] < ledger(nplm, run, text)["ppl"]
     assert result.json["dynamic"]["statistics"] == "text at hand"
+
+
+def test_the_training_text_is_read_through_once(nplm, ffn, text, monkeypatch):
+    """Its checksum takes as long as all of its ids; naming the text needs none of them."""
+    real, read = shards.sha256_of_file, []
+    monkeypatch.setattr(shards, "sha256_of_file", lambda path: read.append(path.name) or real(path))
+    line = ("--dynamic", "--dynamic-lr", 0.01)
+    assert ledger(nplm, ffn, text, *line)["dynamic"]["statistics"] == "training text"
+    assert read.count("train.ids") == 1
+    read.clear()
+    ledger(nplm, ffn, text, *line[:2], 0)
+    assert not read
+
+
+def test_a_training_part_without_a_token_is_no_training_text(nplm, ffn, text, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(ffn, run)
+    index = json.loads((run / "data" / "index.json").read_text("utf-8"))
+    index["parts"]["train"] |= {"predictions": 0, "sentences": 0}
+    empty = {"ids": b"", "sentences": bytes(8), "files": b""}
+    for suffix, data in empty.items():
+        (run / "data" / f"train.{suffix}").write_bytes(data)
+    index["sha256"]["train"] = hashlib.sha256(b"").hexdigest()
+    (run / "data" / "index.json").write_text(json.dumps(index), "utf-8")
+    found = ledger(nplm, run, text, "--dynamic", "--dynamic-lr", 0.01)
+    assert found["dynamic"]["statistics"] == "text at hand"
 
 
 def test_a_component_has_no_training_text(nplm, ffn, ngram, text, tmp_path):

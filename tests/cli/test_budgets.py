@@ -94,7 +94,7 @@ def test_a_used_up_budget_says_how_to_go_on(nplm, texts, tmp_path):
         assert again.json["training"]["steps"] == steps
         line = one(again, "warning: ", " is used up")
         assert f"(step {steps:,}, " in line
-        assert f"nplm train --resume -o {run} --budget 20m" in line
+        assert f"nplm train --resume -o {run} --budget 1m" in line
     longer = nplm("train", "--resume", "-o", run, "--budget", "4s", "--json").ok()
     assert longer.json["training"]["steps"] > steps
     assert "used up" not in longer.err

@@ -139,11 +139,18 @@ def test_caches_asked_for_take_part_where_those_of_the_run_do_not(nplm, mixed):
 
 def test_what_a_word_rests_on(nplm, kn, mixed):
     """The length in KenLM's layout: 1 and the words before, up to what model or cache holds."""
-    lines = ("我 买 书", "我 买 书")
-    text = ("--cache", "unigram", "--cache-size", 6, "--cache-reach", "text", "--format", "kenlm")
-    rows = nplm("score", kn, *lines, *text).ok().lines[:2]
-    seen = [int(cell.split(" ")[1]) for row in rows for cell in row.split("\t")[:-1]]
-    assert seen == [2, 3, 4, 5, 6, 7, 7, 7]
+
+    def lengths(reach, policy):
+        line = ("我 买 书", "我 买 书", "--cache", "unigram", "--cache-size", 6)
+        options = ("--cache-reach", reach, "--context", policy, "--format", "kenlm")
+        rows = nplm("score", kn, *line, *options).ok().lines[:2]
+        return [int(cell.split(" ")[1]) for row in rows for cell in row.split("\t")[:-1]]
+
+    # Counts of order 3 see two tokens, the boundary among them; a cache holds words alone.
+    assert lengths("text", "sentence") == [2, 3, 3, 4, 5, 6, 7, 7]
+    assert lengths("text", "stream") == [2, 3, 3, 4, 5, 6, 7, 7]
+    assert lengths("sentence", "sentence") == [2, 3, 3, 4, 2, 3, 3, 4]
+    assert lengths("sentence", "stream") == [2, 3, 3, 4, 3, 3, 3, 4]
 
 
 def test_predict(nplm, mixed):

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+from nplm_cli import pipeline
 from nplm_cli.artifacts import TensorFile
+from nplm_cli.cli.interruption import SigintFlag
 
 TINY = ["--dim", "8", "--hidden", "8", "--order", "3", "--threads", "1", "--batch", "8"]
 
@@ -78,6 +80,52 @@ def test_ctrl_c_leaves_a_usable_model_and_says_how_to_go_on(start, nplm, texts, 
     result = nplm("train", "--resume", "-o", run, "--steps", step + 5, "-q", "--json").ok()
     assert result.json["training"]["steps"] == step + 5
     assert nplm("info", run, "--json").ok().json["finished"] is True
+
+
+@pytest.mark.parametrize(("arch", "presses"), [("ffn", 1), ("ffn", 2), ("ngram", 1)])
+def test_ctrl_c_during_the_report(nplm, train, texts, tmp_path, monkeypatch, arch, presses):
+    """Whether it waits to be asked or acts at once, it ends with 130 and says what is missing."""
+    run, done = tmp_path / "run", []
+
+    def pressing(*arguments, **options):
+        for _ in range(presses):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append(part_ledger(*arguments, **options))
+        return done[-1]
+
+    part_ledger = pipeline.part_ledger
+    monkeypatch.setattr(pipeline, "part_ledger", pressing)
+    result = train(texts / "seg.txt", run, "--arch", arch)
+    assert result.code == 130
+    assert result.out == ""
+    assert len(done) == (1 if (arch, presses) == ("ffn", 1) else 0)
+    *_, last = result.err.splitlines()
+    assert last == (
+        "nplm: interrupted; the model is trained, its report is not written yet; this writes it: "
+        f"nplm train --resume -o {run}"
+    )
+    assert not (run / "report.json").exists()
+    monkeypatch.undo()
+    nplm("train", "--resume", "-o", run, "-q").ok()
+    assert json.loads((run / "report.json").read_text("utf-8"))["test"]["ppl"] > 1
+
+
+def test_a_ctrl_c_that_nobody_asked_about_acts_in_the_end():
+    def work(press, error=None):
+        with SigintFlag() as pressed:
+            assert not pressed()
+            if press:
+                os.kill(os.getpid(), signal.SIGINT)
+            if error:
+                raise error
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        work(press=True)
+    with pytest.raises(ZeroDivisionError):  # which says more
+        work(press=True, error=ZeroDivisionError)
+    work(press=False)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_while_reading_leaves_nothing(start, tmp_path):

@@ -235,6 +235,38 @@ def test_what_a_prediction_sees():
     assert unbounded.seen(1000) == 1000
 
 
+@pytest.mark.parametrize("across", [True, False])
+@pytest.mark.parametrize("cache", [NEURAL, UNIGRAM], ids=lambda cache: cache.kind)
+def test_a_prediction_sees_what_changes_it(make_part, cache, across):
+    """In a stream; a state that a cache holds knows of words before its sentence, too."""
+    part = make_part([[4, 5] * 6, [4, 5] * 5])  # words that the cache holds
+    mixture = MixScorer([model("ffn")], [0.5, 0.5], [cache], across=across)
+    nll_N = mixture.nll(part, "stream")
+    begin, end = (int(start) for start in part.starts[1:])
+    furthest = dict.fromkeys(range(begin, end - 1), 0)
+    for changed in range(end - 1):
+        for other in range(V):
+            ids_N = part.ids_N.copy()
+            ids_N[changed] = other
+            another = Part(ids_N, part.starts, part.file_starts, 0)
+            moved_N = np.abs(mixture.nll(another, "stream") - nll_N) > 1e-6
+            for at in furthest:
+                if at > changed and moved_N[at]:
+                    furthest[at] = max(furthest[at], at - changed)
+    found = {at: mixture.seen(1 + at, 1 + at, 1 + at - begin) for at in furthest}
+    if cache.kind == "neural" and not across:  # a single word has all mass, whatever its state
+        assert (found.pop(begin + 1), furthest.pop(begin + 1)) == (4, 3)
+    assert found == furthest
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_an_empty_cache_sees_nothing(across):
+    """Not even the boundary, which counts of order 1 do not see either."""
+    alone = NgramScorer(NgramModel.train(np.array([3, 4, EOS_ID]), vocab_size=V, order=1))
+    mixture = MixScorer([alone], [0.5, 0.5], [UNIGRAM], across=across)
+    assert [mixture.seen(read, read, read) for read in (1, 2, 6, 9)] == [0, 1, 5, 5]
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_nothing_to_score(mixture, policy):
     nothing = Part(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0, np.int64), 0)

@@ -8,7 +8,11 @@ from nplm_cli.cli import output
 
 
 class SigintFlag:
-    """As a context manager, whether Ctrl-C was pressed; until somebody asks, it acts at once."""
+    """As a context manager, whether Ctrl-C was pressed; until somebody asks, it acts at once.
+
+    Whoever asks goes on asking as long as the work can be stopped. A Ctrl-C that nobody asked
+    about any more acts when the context ends.
+    """
 
     def __init__(self) -> None:
         self._set = False
@@ -19,8 +23,10 @@ class SigintFlag:
         self._old = signal.signal(signal.SIGINT, self._handle)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         signal.signal(signal.SIGINT, self._old)
+        if self._set and kind is None:
+            raise KeyboardInterrupt
 
     def __call__(self) -> bool:
         """Whether Ctrl-C was pressed; from now on it waits to be asked."""
@@ -31,4 +37,4 @@ class SigintFlag:
         if self._set or not self._training:
             raise KeyboardInterrupt
         self._set = True
-        output.note("stopping after this step (Ctrl-C again stops at once)")
+        output.note("stopping after this step or batch (Ctrl-C again stops at once)")

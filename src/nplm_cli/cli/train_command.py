@@ -102,7 +102,8 @@ def train_cli(
                     **common,
                 )
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(_how_to_go_on(folder, resume, before)) from error
+            left = str(error) or _how_to_go_on(folder, resume, before)
+            raise KeyboardInterrupt(left) from error
     if json:
         output.write_json(report)
     else:

@@ -96,13 +96,19 @@ class MixScorer:
         """The largest of the components' orders; a cache sees further (``joint_order``)."""
         return joint_order([scorer.order for scorer in self.scorers], self.caches, self.source)
 
-    def seen(self, read: int, in_file: int | None = None) -> int:
+    def seen(self, read: int, in_file: int | None = None, in_sentence: int | None = None) -> int:
         """The most that any component or cache sees of what was read."""
-        orders = [scorer.order for scorer in self.scorers]
-        reach = [_reach(cache, orders, self.source) for cache in self.caches]
         seen = [scorer.seen(read) for scorer in self.scorers]
-        held = in_file if self.across and in_file is not None else read
-        return max(*seen, *(held if r is None else min(held, r) for r in reach), 0)
+        given = in_file if self.across else in_sentence
+        since_empty = read if given is None else given
+        for cache in self.caches:
+            held = min(cache.size, max(0, since_empty - 1))  # all but the boundary
+            if cache.kind == "neural":  # the oldest state knows of tokens before it
+                order = None if self.source is None else self.scorers[self.source].order
+                most = max(read, since_empty)
+                held = most if order is None else min(most, held + order - 1)
+            seen.append(held)
+        return max(seen)
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
         """Nats of each prediction of a part."""

@@ -35,10 +35,11 @@ class Scorer(Protocol):
     def order(self) -> int | None:
         """n of an n-gram window (n - 1 words of context); None when unbounded."""
 
-    def seen(self, read: int, in_file: int | None = None) -> int:
+    def seen(self, read: int, in_file: int | None = None, in_sentence: int | None = None) -> int:
         """How many tokens the prediction after ``read`` tokens of a sentence or file sees.
 
-        ``in_file`` is how many of the file were read, which caches may remember.
+        ``in_file`` and ``in_sentence`` are how many of each were read, which caches may remember
+        (None: as many as ``read``). All three count the boundary before the first.
         """
 
     def nll(self, part: Part, context: Context) -> np.ndarray:
@@ -70,7 +71,7 @@ class NeuralScorer:
         self.output = Output(weights, self.config)
         self.width = self.output.width
 
-    def seen(self, read: int, in_file: int | None = None) -> int:
+    def seen(self, read: int, in_file: int | None = None, in_sentence: int | None = None) -> int:
         """All that was read, or what its window holds."""
         return self.config.seen(read)
 
@@ -130,7 +131,7 @@ class NgramScorer:
         self.model = model
         self.order = model.order
 
-    def seen(self, read: int, in_file: int | None = None) -> int:
+    def seen(self, read: int, in_file: int | None = None, in_sentence: int | None = None) -> int:
         """Up to n - 1 of them."""
         return min(read, self.order - 1)
 

@@ -25,7 +25,7 @@ class ScoredToken(NamedTuple):
     """A token, its natural log-probability, and where it stands in the sentence's text.
 
     ``</s>`` stands at the end of the text and is empty there. ``seen`` is how many tokens of
-    context the prediction had, the boundary included.
+    context the prediction rests on, the boundary included.
     """
 
     token: str
@@ -176,7 +176,7 @@ def score_sentences(
         names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
         tokens = []
         for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
-            nats, seen = float(nll_N[start + t]), scorer.seen(base + t, in_file + t)
+            nats, seen = float(nll_N[start + t]), scorer.seen(base + t, in_file + t, 1 + t)
             tokens.append(ScoredToken(token, i, i == UNK_ID, 0.0 - nats, begin, end, seen))
         scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
     return scored

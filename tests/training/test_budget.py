@@ -1,11 +1,15 @@
 """A training under a time budget, on a clock that only evaluations, saves and steps move."""
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 
 from nplm_cli import events
+from nplm_cli.config import budget_seconds
 from nplm_cli.training import evaluations, loop
 from nplm_cli.training.length import LEAST_RESERVE
+from nplm_cli.training.messages import used_up_warning
+from nplm_cli.training.progress import Progress
 
 
 class Clock:
@@ -182,18 +186,70 @@ def test_the_best_weights_of_this_process_are_not_evaluated_again(world, trainin
     assert not again.length.valid_again
 
 
-def test_a_resumed_schedule_goes_on(world, training):
-    run = training(**settings(budget="60s"))
-    straight = world.trainer(run, started=world.clock.now - 10)
-    straight.interrupted = lambda: straight.progress.step >= 3
+def test_a_resumed_schedule_goes_on(world, training, monkeypatch):
+    """The share of the budget that is over does not fall, though the trial is too dear again."""
+    monkeypatch.setattr(evaluations, "TRIAL_TOKENS", 1)
+    run = training(**settings(budget="100s", eval_every=20, average="tail", average_from=0.2))
+    tokens = run.valid.predictions
+    plan = loop.Trainer._plan
+
+    def dear(trainer):
+        world.token = 40 / tokens
+        plan(trainer)
+        world.token = 1 / tokens
+
+    monkeypatch.setattr(loop.Trainer, "_plan", dear)
+    first = world.trainer(run, started=world.clock.now - 10)
+    first.interrupted = lambda: first.progress.step >= 22
     with pytest.raises(loop.Interrupted):
-        straight.fit()
-    assert 10 <= straight.progress.began < straight.progress.seconds
+        first.fit()
+    assert 10 <= first.progress.began < first.progress.seconds
+    share, updates = first.length.furthest, first.average.updates
+    assert updates > 5
     again = world.trainer(run)
     again.resume()
-    again.fit()
-    assert again.progress.began == straight.progress.began == again.length.began
+    again.interrupted = lambda: again.progress.step >= 23
+    with pytest.raises(loop.Interrupted):
+        again.fit()
+    assert again.progress.began == first.progress.began == again.length.began
+    assert again.length.furthest >= share
+    assert again.average.updates == updates + 1
+
+
+def test_what_an_interrupted_evaluation_took_counts(world, training):
+    run = training(**settings(budget="60s", eval_every=5))
+    world.token, world.save = 7 / run.valid.predictions, 0.25
+    trainer = world.trainer(run)
+    trainer.interrupted = lambda: trainer.progress.step >= 5
+    with pytest.raises(loop.Interrupted):
+        trainer.fit()
+    again = world.trainer(run)
+    again.resume()
+    assert again.length.seconds == pytest.approx(trainer.length.seconds - 0.25)  # its own save
+
+
+def test_a_budget_that_its_evaluation_uses_up_is_known_before_the_next(world, training):
+    """10 s of 60 s are of the evaluation: at 50 s there is no time for a step."""
+    run = training(**settings(budget="60s", eval_every=10))
+    world.token = 10 / run.valid.predictions
+    first = world.trainer(run)
+    first.interrupted = lambda: first.progress.step >= 11
+    with pytest.raises(loop.Interrupted):
+        first.fit()
+    again = world.trainer(run, started=world.clock.now - (49.5 - first.progress.seconds))
+    again.resume()
+    assert again.length.is_used_up
+    again.reopen(lengthened=False)
     assert again.progress.finished == "budget"
+
+
+def test_writing_is_part_of_what_an_evaluation_costs(world, training):
+    """Epochs of six steps: without a validation part only the files cost something."""
+    run = training(**settings(budget="60s", valid=None))
+    world.save = 2.0
+    world.trainer(run).fit()
+    assert len(run.metrics) == 1
+    assert world.saves == 2  # before the first step, and at the end
 
 
 def test_no_step_begins_that_would_be_late(world, training):
@@ -284,15 +340,48 @@ def test_a_training_that_ends_with_its_length_says_nothing(world, training):
 
 
 def test_a_shorter_budget_than_what_is_spent_ends_it(world, training):
-    run = training(**settings(budget="60s"))
+    run = training(**settings(budget="60s", eval_every=15))
     trainer = world.trainer(run)
     trainer.interrupted = lambda: trainer.progress.step >= 20
     with pytest.raises(loop.Interrupted):
         trainer.fit()
-    shorter = training(**settings(budget="10s"))
+    shorter = training(**settings(budget="10s", eval_every=15))
     shorter.files = run.files
     again = world.trainer(shorter)
     again.resume()
     again.reopen()
     assert again.progress.finished == "budget"
-    assert np.isfinite(again.fit().seconds)
+    again.fit()
+    assert [record["step"] for record in run.metrics] == [15, 20]  # the last steps are looked at
+    third = world.trainer(shorter)
+    third.resume()
+    assert (third.progress.step, third.progress.finished) == (20, "budget")  # and it is stored
+
+
+def test_a_finished_training_is_not_evaluated_again(world, training):
+    run = training(steps=4, eval_every=4, patience=1)
+    world.trainer(run).fit()
+    again = world.trainer(run)
+    again.resume()
+    again.reopen(lengthened=False)
+    assert again.progress.finished == "length"
+    assert len(run.metrics) == 1
+
+
+def test_reading_that_takes_longer_than_the_budget_is_said(world, training):
+    run = training(**settings(budget="60s", valid=None))
+    world.token = 0.0
+    world.trainer(run, started=world.clock.now - 90).fit()
+    [warning] = world.warnings
+    assert warning.startswith("90 s of --budget 60s are over before the first step")
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("2h", 7100.0), ("60s", 59.0), ("20m", 3600.0)])
+def test_the_budget_that_is_proposed_is_enough(training, budget, seconds):
+    run = training(**settings(budget=budget))
+    progress = Progress(step=9, seconds=seconds)
+    text = used_up_warning(progress, run.config, Path("my run"))
+    assert "-o 'my run' --budget " in text
+    proposed = budget_seconds(text.rsplit(" ", 1)[1])
+    assert proposed > seconds + 30
+    assert proposed > budget_seconds(budget)

@@ -127,6 +127,51 @@ def test_interrupted_and_resumed(train, context):
     assert report == expected
 
 
+@pytest.mark.parametrize("when", ["last evaluation", "evaluating valid", "evaluating test"])
+def test_interrupted_during_the_report(train, when):
+    """What the last step left nobody asked about is asked; going on writes the report alone."""
+    config, pressed, steps = SMALL.replace(epochs=1), [], []
+    _, straight = train("straight", config)
+
+    def press(event):
+        name = "last evaluation" if isinstance(event, events.Evaluated) else None
+        if isinstance(event, events.Progress):
+            name = event.what
+        pressed.extend([True] * (name == when))
+
+    with pytest.raises(KeyboardInterrupt, match=r"nplm train --resume -o \S*broken") as raised:
+        train("broken", config, on_event=press, interrupted=lambda: bool(pressed))
+    assert not isinstance(raised.value, Interrupted)  # that one is of a step
+    assert "trained" in str(raised.value)
+    broken = straight.parent / "broken"
+    assert not (broken / "report.json").exists()
+    weights = digest(broken)
+    assert weights == digest(straight)
+    report = pipeline.resume(
+        broken, on_event=lambda event: steps.append(isinstance(event, events.Evaluated))
+    )
+    assert not any(steps)
+    assert digest(broken) == weights
+    expected = json.loads((straight / "report.json").read_text("utf-8"))
+    assert (report["valid"], report["test"]) == (expected["valid"], expected["test"])
+
+
+def test_an_evaluation_for_the_report_ends_after_a_batch(train, monkeypatch):
+    from nplm_cli.evaluation import evaluator
+
+    pressed, ended, real = [], [], evaluator.evaluate
+
+    def pressing(*arguments, **options):
+        pressed.append(True)
+        ended.append(real(*arguments, **options))
+        return ended[-1]
+
+    monkeypatch.setattr(evaluator, "evaluate", pressing)
+    with pytest.raises(KeyboardInterrupt, match="--resume"):
+        train(interrupted=lambda: bool(pressed))
+    assert (len(pressed), len(ended)) == (1, 0)
+
+
 def test_a_run_is_lengthened(train):
     config = SMALL.replace(schedule="constant", warmup=0.0)
     _, straight = train("straight", config.replace(epochs=4))

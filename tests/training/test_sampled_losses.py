@@ -125,11 +125,27 @@ def test_the_value_of_contrastive_estimation_is_an_estimate_of_the_loss(bias):
     scores_NV = linear(hidden_ND, model.output_weight, model.output.bias)
     expected = 0.0
     for s_V, y in zip(scores_NV, targets_N.tolist(), strict=True):
-        drawn = sample.ids_C[sample.drawn_C]
-        z = (s_V[drawn].exp() / loss.sampler.pi_V[drawn]).sum()
-        z = z + (0 if y in drawn.tolist() else s_V[y].exp())
+        drawn = sample.ids_C[sample.drawn_C & (sample.ids_C != y)]
+        z = (s_V[drawn].exp() / loss.sampler.pi_V[drawn]).sum() + s_V[y].exp()
         expected += (z.log() - s_V[y]).item()
     assert loss(hidden_ND, targets_N).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_expectation_of_its_sum_is_the_sum():
+    """Also of a rare target that takes most of the sum, which is seldom drawn."""
+    loss, model = made(NceLoss)
+    with torch.no_grad():
+        model.output.bias[V - 1] += 6
+    hidden_ND, _ = problem(1)
+    targets_N = torch.tensor([V - 1])
+    score_V = linear(hidden_ND, model.output_weight, model.output.bias)[0]
+    estimates = np.array(
+        [(loss(hidden_ND, targets_N) + score_V[V - 1]).exp().item() for _ in range(1500)]
+    )
+    deviation = estimates.std() / math.sqrt(len(estimates))
+    z = score_V.exp().sum().item()
+    assert deviation < 0.01 * z
+    assert estimates.mean() == pytest.approx(z, abs=4 * deviation)
 
 
 def test_the_expectation_of_the_estimated_sum_is_the_sum():

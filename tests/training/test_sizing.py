@@ -97,6 +97,30 @@ def test_the_rate_falls_with_the_root_of_the_width():
         assert chosen["lr"] == pytest.approx(expected)
 
 
+def test_the_same_sizes_get_the_same_rate_and_noise_whoever_chose_them():
+    for arch in NEURAL:
+        _, free = choose(arch=arch)
+        own = {name: free[name] for name in KINDS[0] if name in free}
+        config = Config().replace(arch=arch, budget="10m", context="stream", **own)
+        known = {"vocabulary": 10_000, "tokens": 900_000, "sentences": 40_000, "cores": 1}
+        _, chosen = sized(config, set(own), **known, device="cpu", precision="bf16")
+        assert chosen == {name: value for name, value in free.items() if name not in own}
+
+
+def test_a_deeper_network_has_fewer_passes_and_less_noise():
+    def noise(arch, **own):
+        config = Config().replace(arch=arch, budget="20m", context="stream", **own)
+        known = {"vocabulary": 10_000, "tokens": 900_000, "sentences": 40_000, "cores": 1}
+        _, chosen = sized(config, set(own), **known, device="cpu", precision="bf16")
+        return chosen["dropout_embedding"]
+
+    for arch in NEURAL:
+        if arch != "attention":
+            assert noise(arch, dim=256, hidden=512, layers=6) < noise(
+                arch, dim=256, hidden=512, layers=1
+            )
+
+
 def test_a_step_reads_960_predictions():
     """Of sentences, whose ends are predicted, too; streams have them among their tokens."""
     assert choose(context="sentence", tokens=900_000, sentences=90_000)[1]["batch"] == 87  # / 11

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nplm_cli.config import DEFAULT_EPOCHS, TrainingConfig, budget_seconds
+from nplm_cli.training.progress import Progress
 
 # Under a budget an epoch ends without an evaluation that would take a larger share of the time
 # since the last one.
@@ -48,7 +49,13 @@ class Length:
         self.began = 0.0
         self.seconds_a_token = self.save_seconds = 0.0
         self._steps: deque[float] = deque(maxlen=LAST_STEPS)
-        self._furthest = 0.0
+        # Share that was over when somebody asked last.
+        self.furthest = 0.0
+
+    @property
+    def reason(self) -> str:
+        """What a training has ended for when this is over."""
+        return "budget" if self.budget else "length"
 
     @property
     def seconds(self) -> float:
@@ -116,8 +123,8 @@ class Length:
         if self.total_steps is not None:
             return step / self.total_steps
         share = (self.seconds - self.began) / (self.training_ends - self.began)
-        self._furthest = max(self._furthest, min(share, 1.0))
-        return self._furthest
+        self.furthest = max(self.furthest, min(share, 1.0))
+        return self.furthest
 
     def is_over(self, step: int) -> bool:
         """Whether the training ends after ``step`` steps.
@@ -131,6 +138,19 @@ class Length:
         mean = sum(self._steps) / len(self._steps)
         return self.seconds + mean / 2 > self.training_ends
 
+    def note_in(self, progress: Progress) -> None:
+        """Put into a checkpoint's progress what ``take_up`` needs."""
+        if progress.finished is None:  # evaluations and checkpoints are of a budget, too
+            progress.seconds = self.seconds
+        progress.furthest = self.furthest
+        progress.seconds_a_token, progress.save_seconds = self.seconds_a_token, self.save_seconds
+
+    def take_up(self, progress: Progress) -> None:
+        """Go on where a checkpoint stands; the time since this process began counts."""
+        self.started -= progress.seconds
+        self.began, self.furthest = progress.began, progress.furthest
+        self.seconds_a_token, self.save_seconds = progress.seconds_a_token, progress.save_seconds
+
     def note_step(self, seconds: float) -> None:
         """Take in how long a step took."""
         self._steps.append(seconds)
@@ -143,11 +163,16 @@ class Length:
         """Whether an evaluation before the last one ends within the training's time."""
         if self.budget is None:
             return True
-        return not self.is_tight and self.seconds + self.evaluation_seconds < self.training_ends
+        return not self.is_tight and self.seconds + self._look_seconds < self.training_ends
 
     def worth_evaluating(self, seconds_since_last: float) -> bool:
         """Whether an evaluation at the end of an epoch costs little enough."""
         if self.budget is None:
             return True
-        cheap = self.evaluation_seconds <= EVALUATION_SHARE * seconds_since_last
+        cheap = self._look_seconds <= EVALUATION_SHARE * seconds_since_last
         return cheap and self.has_time_to_evaluate()
+
+    @property
+    def _look_seconds(self) -> float:
+        """An evaluation with what it writes: a checkpoint, and the weights when they are best."""
+        return self.evaluation_seconds + 2 * self.save_seconds

@@ -112,17 +112,24 @@ class Trainer:
             if self.progress.best_step == self.progress.step > 0:
                 self._save_weights()
             self.schedule.halvings = self.progress.halvings
-            self.length.started -= self.progress.seconds
-            self.length.began = self.progress.began
+            self.length.take_up(self.progress)
+            self.length.valid_again = self.valid is not None and self.progress.best_step > 0
             self._interval_began = (self.clock(), self.progress.tokens)
         self.files.keep_metrics_up_to(self.progress.step)
 
-    def reopen(self) -> None:
-        """Let a finished training go on, because its length or patience was changed."""
+    def reopen(self, *, lengthened: bool = True) -> None:
+        """Let a finished training go on, because its length (``lengthened``) or patience changed.
+
+        It is over where the new length is, with an evaluation of the steps that had none.
+        """
+        if lengthened:
+            self.length.furthest = 0.0
         if self._done() >= 1:
-            self.progress.finished = self._reason
-            if not self.files.weights.exists():
+            self.progress.finished = self.length.reason
+            if self.progress.interval_predictions or not self.files.weights.exists():
                 self._evaluate(over=True)
+            else:
+                self._save()
         else:
             self.progress.finished = None
             self.progress.evaluations_without_improvement = 0
@@ -167,15 +174,9 @@ class Trainer:
         """Share of the training that is over."""
         return self.length.done(self.progress.step)
 
-    @property
-    def _reason(self) -> str:
-        """What the training has ended for when its length is over."""
-        return "budget" if self.length.budget else "length"
-
     def _plan(self) -> None:
         """See what follows the last step of a budget, and say so where it does not fit."""
         progress, length = self.progress, self.length
-        length.valid_again = self.valid is not None and progress.best_nats is not None
         part = self.batches.part if self.valid is None else self.valid
         length.note_evaluation(*time_a_few(self.average, part, self.config.context, self.clock))
         if not progress.step:
@@ -251,7 +252,7 @@ class Trainer:
         progress.halvings = self.schedule.halvings
         record["best"] = is_best = progress.best_step == progress.step
         if over or self.length.is_over(progress.step):
-            progress.finished = self._reason
+            progress.finished = self.length.reason
         elif progress.out_of_patience(config):
             progress.finished = "converged"
         self.files.add_metrics(record)
@@ -266,6 +267,7 @@ class Trainer:
 
     def _save(self) -> None:
         began = self.clock()
+        self.length.note_in(self.progress)
         state = self.objective.state if self.config.context == "stream" else None
         save_checkpoint(self.files.checkpoint, *self._tensors, state, self.progress)
         self._last_checkpoint = self.clock()

@@ -1,10 +1,11 @@
 """What a training says: how far it is, why it will be late, why it stopped."""
 
 import math
+import shlex
 from pathlib import Path
 
 from nplm_cli import events
-from nplm_cli.config import DEFAULT_LR, TrainingConfig
+from nplm_cli.config import DEFAULT_LR, TrainingConfig, budget_seconds
 from nplm_cli.training.length import LEAST_RESERVE, Length
 from nplm_cli.training.progress import Progress
 
@@ -24,6 +25,11 @@ def overrun_warning(length: Length, config: TrainingConfig) -> str | None:
     """Return what to say before the first step of a budget that cannot hold what follows it."""
     if length.budget is None or length.overrun <= LEAST_RESERVE:
         return None
+    if length.began >= length.budget:
+        return (
+            f"{length.began:.0f} s of --budget {config.budget} are over before the first step: it "
+            "will be the only one; give a larger --budget"
+        )
     evaluation = length.tokens_to_follow * length.seconds_a_token
     once = ", --eval-every is not followed" if config.eval_every else ""
     return (
@@ -37,9 +43,11 @@ def overrun_warning(length: Length, config: TrainingConfig) -> str | None:
 
 def used_up_warning(progress: Progress, config: TrainingConfig, folder: Path) -> str:
     """Return what to say where a budget leaves nothing for a training that is to go on."""
+    spent = max(progress.seconds, budget_seconds(config.budget) if config.budget else 0.0)
     return (
         f"--budget {config.budget} is used up (step {progress.step:,}, {progress.seconds:.0f} s); "
-        f"more time trains on: nplm train --resume -o {folder} --budget 20m"
+        f"more time trains on: nplm train --resume -o {shlex.quote(str(folder))} --budget "
+        f"{math.ceil(2 * spent / 60)}m"
     )
 
 

@@ -15,7 +15,12 @@ class Progress:
     step_in_epoch: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    # Of ``Length``: when the first step of a budget was, what share of it is over at least, and
+    # what evaluations and checkpoints take.
     began: float = 0.0
+    furthest: float = 0.0
+    seconds_a_token: float = 0.0
+    save_seconds: float = 0.0
     best_nats: float | None = None
     best_step: int = 0
     evaluations_without_improvement: int = 0

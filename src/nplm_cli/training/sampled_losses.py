@@ -125,9 +125,12 @@ class _LinearNce(torch.autograd.Function):
         # A target that was not drawn is no noise.
         ratio_NC.masked_fill_(~drawn_C, -math.inf)
         score_N = own_N + log_pi_C[place_N]
-        log_z_N = torch.logsumexp(ratio_NC, 1).float()
-        missing_N = torch.where(drawn_C[place_N], -math.inf, score_N)
-        total = (torch.logaddexp(log_z_N, missing_N) - score_N).sum(dtype=torch.float64)
+        # In Z the target counts as it is, drawn or not; so the expectation is Z.
+        noise_N = ratio_NC[at_targets]
+        ratio_NC[at_targets] = -math.inf
+        log_z_N = torch.logaddexp(torch.logsumexp(ratio_NC, 1).float(), score_N)
+        ratio_NC[at_targets] = noise_N
+        total = (log_z_N - score_N).sum(dtype=torch.float64)
         delta_NC = ratio_NC.sigmoid_()
         pull_N = -torch.sigmoid(-own_N)
         delta_NC.index_put_(at_targets, pull_N.to(delta_NC.dtype), accumulate=True)

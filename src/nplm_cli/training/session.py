@@ -1,6 +1,6 @@
 """A run directory's model: built, given its first weights, and trained on the run's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 
@@ -60,11 +60,11 @@ def open_trainer(
     interrupted: Callable[[], bool] = lambda: False,
     *,
     resumed: bool = False,
-    reopened: bool = False,
+    changed: Collection[str] = (),
 ) -> Trainer:
     """Make the trainer of a run, standing at its checkpoint if it is ``resumed``.
 
-    ``reopened`` lets a finished training go on because its length was changed. Raises
+    ``changed`` settings of its length (or patience) let a finished training go on. Raises
     ArtifactError for a checkpoint that does not fit, before any file is changed.
     """
     config = run.config
@@ -92,12 +92,13 @@ def open_trainer(
     )
     if resumed:
         trainer.resume()
-        if reopened:
-            trainer.reopen()
+        if changed:
+            trainer.reopen(lengthened=set(changed) != {"patience"})
         progress = trainer.progress
         done = "finished" if progress.finished else "going on"
         on_event(events.Message(f"{done} at step {progress.step:,}"))
-        if progress.finished == "budget" or trainer.length.is_used_up:
+        used_up = progress.finished is None and trainer.length.is_used_up
+        if progress.finished == "budget" or used_up:
             text = used_up_warning(progress, config.training, run.folder)
             on_event(events.Message(text, warning=True))
     return trainer

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from typing import Any
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
-from nplm_cli.config import Config, Context, budget_seconds
+from nplm_cli.config import Config, Context, ModelConfig, budget_seconds
 
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 TOKENS_A_SQUARE = 14
@@ -57,6 +57,7 @@ FFN_NOISE = {
     "dropout_embedding": 0.18,
     "word_dropout": 0.04,
 }
+ATTENTION = ("attention", "transformer")
 TRANSFORMER_NOISE = {"dropout": 0.2, "dropout_embedding": 0.1}
 NOISE = {"lstm": LSTM_NOISE, "gru": LSTM_NOISE, "rnn": LSTM_NOISE, "ffn": FFN_NOISE}
 # A user who chooses one setting of a kind chooses the kind.
@@ -95,19 +96,18 @@ def sized(
         width
         for width in WIDTHS
         if width * width <= tokens
-        and operations / _operations(model.arch, width, vocabulary)
+        and operations / _operations(model.arch, _shape(model.arch, width, "stream"), vocabulary)
         >= TOKENS_A_SQUARE * width * width
     ]
-    width = max(fits, default=WIDTHS[0])
-    if KINDS[0] & set(given):
-        width = model.hidden
-    passes = operations / _operations(model.arch, width, vocabulary) / tokens
-    proposed = _shape(model.arch, width, training.context)
+    proposed = _shape(model.arch, max(fits, default=WIDTHS[0]), training.context)
+    shape = _shape_of(model) if KINDS[0] & set(given) else proposed
+    passes = operations / _operations(model.arch, shape, vocabulary) / tokens
     strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
     noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
     proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
     proposed["dropout_ramp"] = _rising(model.arch) if strength else 0.0
     proposed["locked_dropout"] = model.arch in ("rnn", "gru", "lstm") and strength > 0
+    width = shape["dim"] if model.arch in ATTENTION else shape["hidden"]
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
     proposed |= {**_softmax(model.arch, vocabulary), "init": "counts"}
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
@@ -129,24 +129,32 @@ def _shape(arch: str, width: int, context: Context) -> dict[str, Any]:
         far = 48 if context == "stream" else 24
         shape |= {"dim": max(16, width * 2 // 3 // 8 * 8), "layers": 2, "order": 6, "far": far}
         shape |= {"averages": 4, "gate": True, "residual": True, "norm": "pre"}
-    elif arch in ("attention", "transformer"):
+    elif arch in ATTENTION:
         shape |= {"hidden": 2 * width, "dim": width, "layers": 3 if width < 256 else 4}
     return shape
 
 
-def _operations(arch: str, width: int, vocabulary: int) -> float:
+def _shape_of(model: ModelConfig) -> dict[str, Any]:
+    """The architecture that a user has chosen, as ``_shape`` gives it."""
+    model = model.resolved()
+    names = ("hidden", "dim", "layers", "order", "averages", "gate")
+    return {name: getattr(model, name) for name in names}
+
+
+def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
     """Floating-point operations of training on one token: six a multiplied weight."""
-    shape = _shape(arch, width, "stream")
     hidden, dim, layers = shape["hidden"], shape["dim"], shape["layers"]
     match arch:
         case "ffn":
             inputs = dim * (shape["order"] - 1 + shape["averages"])
-            inner = 2 * (inputs + (layers - 1) * hidden) * hidden  # twice: the gate
-        case "attention" | "transformer":
+            inner = (2 if shape["gate"] else 1) * (inputs + (layers - 1) * hidden) * hidden
+        case "attention":
+            inner = layers * 4 * dim * dim
+        case "transformer":
             inner = layers * (4 * dim * dim + 2 * dim * hidden)
         case _:
             gates = {"lstm": 4, "gru": 3}.get(arch, 1)
-            inner = gates * hidden * (dim + hidden)
+            inner = gates * hidden * (dim + hidden + 2 * (layers - 1) * hidden)
     share = _rising(arch) if vocabulary <= FULL_SOFTMAX else 1.0
     words = share * min(SAMPLES + 500, vocabulary) + (1 - share) * vocabulary
     return 6.0 * (inner + hidden * dim + words * dim)
@@ -158,7 +166,7 @@ def _steps(
     """How much text a step reads, and how far it goes."""
     bptt = 64 if arch == "ffn" else 48
     rows = TOKENS_A_STEP[device] / (bptt if context == "stream" else sentence_tokens + 1)
-    base = {"ffn": 0.0017, "attention": 0.002, "transformer": 0.002}.get(arch, 0.004)
+    base = 0.002 if arch in ATTENTION else {"ffn": 0.0017}.get(arch, 0.004)
     return {
         "batch": max(4, round(rows)),
         "bptt": bptt,

@@ -136,7 +136,10 @@ class TrainingConfig(Section):
     )
     steps: int | None = option(None, "Updates of the weights instead of --epochs.", low=1)
     budget: str | None = option(
-        None, "Wall-clock time instead of --epochs: 90s, 10m, 2h.", metavar="TIME"
+        None,
+        "Wall-clock time instead of --epochs: 90s, 10m, 2h. nplm train then chooses sizes, rates "
+        "and noise that are not given (docs/training.md).",
+        metavar="TIME",
     )
     patience: int = option(
         2, "Stop after this many evaluations without improvement (0: never).", low=0

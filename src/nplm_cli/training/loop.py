@@ -123,7 +123,7 @@ class Trainer:
         It is over where the new length is, with an evaluation of the steps that had none.
         """
         if lengthened:
-            self.length.furthest = 0.0
+            self.length.furthest, self.progress.full_since = 0.0, 0
         if self._done() >= 1:
             self.progress.finished = self.length.reason
             if self.progress.interval_predictions or not self.files.weights.exists():
@@ -174,6 +174,11 @@ class Trainer:
         """Share of the training that is over."""
         return self.length.done(self.progress.step)
 
+    @property
+    def _by_training(self) -> bool:
+        """Whether the training loss decides which weights are best."""
+        return self.valid is None or self.config.stop_on == "train"
+
     def _plan(self) -> None:
         """See what follows the last step of a budget, and say so where it does not fit."""
         progress, length = self.progress, self.length
@@ -195,6 +200,8 @@ class Trainer:
 
     def _step(self, step: list[Batch]) -> None:
         progress, model, began = self.progress, self.model, self.clock()
+        if not progress.full_since and self.objective.takes_over(self._done()):
+            progress.note_full_softmax(self._by_training)
         model.train()
         model.set_noise(self.schedule.noise(self._done()))
         lr = self.base_lr * self.schedule.factor(self._done(), self.length.step_share)
@@ -246,8 +253,7 @@ class Trainer:
         record = evaluation_record(
             progress, self.batches.steps_per_epoch, self.valid, nll_N, lr, speed
         )
-        by_training = self.valid is None or config.stop_on == "train"
-        watched = record["train_nats" if by_training else "valid_nats"]
+        watched = record["train_nats" if self._by_training else "valid_nats"]
         self.schedule.after_evaluation(progress.note_evaluation(watched, config))
         progress.halvings = self.schedule.halvings
         record["best"] = is_best = progress.best_step == progress.step
@@ -262,7 +268,7 @@ class Trainer:
             self.best_nll_N, self.length.valid_again = nll_N, False
         self.on_event(events.Evaluated(record))
         if progress.finished == "converged":
-            self.on_event(events.Message(converged_message(progress, config, by_training)))
+            self.on_event(events.Message(converged_message(progress, config, self._by_training)))
         self._interval_began = (self.clock(), progress.tokens)
 
     def _save(self) -> None:

@@ -62,11 +62,14 @@ class Objective:
         objective.backward()
         return float(total.detach())
 
-    def _loss(self, done: float) -> FullLoss | SampledLoss | NceLoss:
-        """What trains now: a loss over samples until the full softmax takes over."""
+    def takes_over(self, done: float) -> bool:
+        """Whether the full softmax has followed a loss over samples."""
         share = self.config.full_from
         # A budget may run out within a step: 1 stands for never.
-        if self.sampled_loss is None or (share < 1 and done >= share):
+        return self.sampled_loss is not None and done >= share and share < 1
+
+    def _loss(self, done: float) -> FullLoss | SampledLoss | NceLoss:
+        if self.sampled_loss is None or self.takes_over(done):
             return self.full_loss
         return self.sampled_loss
 

@@ -26,6 +26,8 @@ class Progress:
     evaluations_without_improvement: int = 0
     halvings: int = 0
     averaged: int = 0
+    # Steps that were over when the full softmax took over from samples, and 1; 0: it has not.
+    full_since: int = 0
     interval_nats: float = 0.0
     interval_predictions: int = 0
     reference_nats: float | None = None
@@ -63,6 +65,18 @@ class Progress:
             self.evaluations_without_improvement += 1
         self.interval_nats, self.interval_predictions = 0.0, 0
         return improved
+
+    def note_full_softmax(self, by_training: bool) -> None:
+        """Say that the full softmax trains from here on.
+
+        Its loss is not to be compared with an estimate from samples: a watched training loss
+        (``by_training``) is watched anew.
+        """
+        self.full_since = self.step + 1
+        self.interval_nats, self.interval_predictions = 0.0, 0
+        if by_training:
+            self.best_nats = self.reference_nats = None
+            self.evaluations_without_improvement = 0
 
     def out_of_patience(self, config: TrainingConfig) -> bool:
         """Whether too many evaluations in a row brought nothing."""

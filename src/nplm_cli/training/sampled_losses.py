@@ -29,8 +29,9 @@ class SampledLoss:
         Z ~ e^{s_y} + sum over the other words w of the step of e^{s_w} / p_w
 
     s are scores, y is the target and p_w the probability that w is among the words of a step. Over
-    draws and targets the expectation of the estimate is Z itself (Horvitz & Thompson 1952), so this
-    is importance sampling of the kind of Bengio & Senecal (2008) and Jean et al. (2015).
+    draws, and targets that come from the text one by one, the expectation of the estimate is Z
+    itself (Horvitz & Thompson 1952), so this is importance sampling of the kind of Bengio & Senecal
+    (2008) and Jean et al. (2015). Neighbours in a text make that an approximation.
     """
 
     def __init__(

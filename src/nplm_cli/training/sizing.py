@@ -1,8 +1,8 @@
 """Sizes and rates for a time budget: what a user need not know to get a good model in ten minutes.
 
 The rules go from what is known before the training: seconds, cores, number format, vocabulary and
-training tokens. They are fitted to measurements on 0.9 and 1.1 million tokens of English and
-Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
+training tokens. They are fitted to trainings of one to ten minutes on 0.9 and 1.1 million tokens of
+English and Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
 
 width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
           whose square the text has tokens for: more units than that are learned by heart

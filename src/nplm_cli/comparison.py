@@ -26,6 +26,7 @@ from nplm_cli.evaluation.ledger import SCHEMA
 from nplm_cli.evaluation.ranking import Entry, make_entry, rank
 from nplm_cli.evaluation.significance import RESAMPLES
 from nplm_cli.measure import part_ledger
+from nplm_cli.plain import quoted
 from nplm_cli.query.components import CURE
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
@@ -102,7 +103,7 @@ def _finished(folder: Path | str) -> Run:
     if run.report() is None:
         raise ArtifactError(
             f"{folder}: its training is not finished (no report.json): go on with "
-            f"nplm train --resume -o {folder}"
+            f"nplm train --resume -o {quoted(folder)}"
         )
     return run
 

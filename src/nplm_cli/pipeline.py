@@ -1,6 +1,5 @@
 """The stages in a row: text -> parts -> baseline -> training -> ledger, resumable."""
 
-import shlex
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from nplm_cli.errors import ConfigError
 from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger
 from nplm_cli.placement import check_target, restore_old
+from nplm_cli.plain import quoted
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.run_folders import count_ngrams, make_run, resolved
@@ -249,7 +249,7 @@ def _fit(
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(
             "interrupted; the model is trained, its report is not written yet; this writes it: "
-            f"nplm train --resume -o {shlex.quote(str(run.folder))}"
+            f"nplm train --resume -o {quoted(run.folder)}"
         ) from error
     if trainer is not None and going_on and trainer.length.is_late():
         whole, after = trainer.length.seconds, trainer.length.seconds - progress.seconds

@@ -46,6 +46,10 @@ def old_folder(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.nplm-old"
 
 
+def _staging(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
+
+
 def _gone_folder(folder: Path) -> Path:
     """Where an old run is deleted; what is left of it there is never a run again."""
     return folder.parent / f".{folder.name}.nplm-gone"
@@ -55,7 +59,9 @@ def restore_old(folder: Path) -> None:
     """Put an old run back whose successor never got to its place; remove one that has given way."""
     if old_folder(folder).is_dir() and not (folder / "config.json").exists():
         _put_back(folder)
-    elif old_folder(folder).is_dir() or _gone_folder(folder).is_dir():
+    elif _gone_folder(folder).is_dir() or (
+        old_folder(folder).is_dir() and not _staging(folder).exists()
+    ):  # while its successor is beside its place, the old run has not given way
         _delete_old(folder)
 
 
@@ -83,7 +89,7 @@ def staging_folder(folder: Path) -> Iterator[Path]:
 
     An OSError about a file in it names that file where it would have come to be.
     """
-    staging = folder.parent / f".{folder.name}{TEMPORARY_SUFFIX}"
+    staging = _staging(folder)
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir()
@@ -107,6 +113,7 @@ def move_into_place(staging: Path, folder: Path) -> None:
         sync_folder(inner)
     restore_old(folder)
     if folder.exists():
+        _delete_old(folder)  # one that a kill left there: this run replaces what stands here
         os.replace(folder, old_folder(folder))
     try:
         os.replace(staging, folder)

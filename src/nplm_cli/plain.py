@@ -1,6 +1,8 @@
-"""Words of a corpus as text that drives nothing: no terminal, no page, no table."""
+"""Words of a corpus as text that drives nothing (no terminal, page or table); words of commands."""
 
+import os
 import unicodedata
+from pathlib import Path
 
 
 def plain(text: str) -> str:
@@ -16,3 +18,14 @@ def plain(text: str) -> str:
         else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def quoted(word: str | Path) -> str:
+    """A word of a command line, as a shell of this system reads it."""
+    if os.name == "nt":
+        from subprocess import list2cmdline
+
+        return list2cmdline([str(word)])
+    from shlex import quote
+
+    return quote(str(word))

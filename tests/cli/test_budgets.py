@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nplm_cli import pipeline
+from nplm_cli.training import length
 
 LOUD = ("--dim", "4", "--hidden", "6", "--order", "3", "--threads", "1")
 
@@ -53,8 +54,9 @@ def test_without_validation_text_a_budget_is_used(nplm, texts, tmp_path):
     ],
     ids=" ".join,
 )
-def test_who_stops_early_says_so(nplm, texts, tmp_path, options):
+def test_who_stops_early_says_so(nplm, texts, tmp_path, monkeypatch, options):
     """The user's patience, or validation text to be patient with; the cure works."""
+    monkeypatch.setattr(length, "EVALUATION_SHARE", 1e9)  # however slow the disk is
     run = tmp_path / "run"
     line = (texts / "seg.txt", "-o", run, *LOUD, "--tolerance", "100", *options)
     result = nplm("train", *line, "--json").ok()
@@ -68,8 +70,9 @@ def test_who_stops_early_says_so(nplm, texts, tmp_path, options):
     assert again.json["training"]["stopped"] == "length"
 
 
-def test_settings_of_a_file_keep_their_patience(nplm, texts, tmp_path):
+def test_settings_of_a_file_keep_their_patience(nplm, texts, tmp_path, monkeypatch):
     """A file of settings has chosen everything."""
+    monkeypatch.setattr(length, "EVALUATION_SHARE", 1e9)
     first, run = tmp_path / "first", tmp_path / "run"
     line = (texts / "seg.txt", *LOUD, "-q", "--split-by", "none", "--steps", 2)
     nplm("train", *line, "-o", first).ok()

@@ -89,7 +89,7 @@ def test_ctrl_c_during_the_report(nplm, train, texts, tmp_path, monkeypatch, arc
 
     def pressing(*arguments, **options):
         for _ in range(presses):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         done.append(part_ledger(*arguments, **options))
         return done[-1]
 
@@ -115,7 +115,7 @@ def test_a_ctrl_c_that_nobody_asked_about_acts_in_the_end():
         with SigintFlag() as pressed:
             assert not pressed()
             if press:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             if error:
                 raise error
 

@@ -385,3 +385,41 @@ def test_the_budget_that_is_proposed_is_enough(training, budget, seconds):
     proposed = budget_seconds(text.rsplit(" ", 1)[1])
     assert proposed > seconds + 30
     assert proposed > budget_seconds(budget)
+
+
+def test_a_budget_that_ended_in_time_stays_ended(world, training):
+    """A third step would have been late by more than half: another patience does not bring it."""
+    run = training(**settings(budget="20s", valid=None))
+    world.step, world.token = 8.0, 0.0
+    assert world.trainer(run).fit().step == 2
+    again = world.trainer(run)
+    again.resume()
+    again.reopen(lengthened=False)
+    assert again.fit().step == 2
+
+
+def test_weights_of_no_step_are_never_the_best(world, training):
+    """Interrupted before the first step, the budget used up by starting again."""
+    run = training(**settings(budget="60s", valid=None))
+    first = world.trainer(run)
+    first._save()
+    again = world.trainer(run, started=world.clock.now - 70)
+    again.resume()
+    again.reopen()
+    assert (again.fit().step, again.progress.best_step) == (1, 1)
+
+
+def test_the_training_loss_is_watched_anew_from_the_full_softmax_on(world, training):
+    """An estimate from samples, however low, is no record for it to beat."""
+    run = training(
+        epochs=10, valid=None, patience=0, loss="sampled", samples=4, full_from=0.5, eval_every=6
+    )
+    trainer = world.trainer(run)
+    sampled = trainer.objective.sampled_loss
+    trainer.objective.sampled_loss = lambda *inputs: sampled(*inputs) * 1e-3
+    progress = trainer.fit()
+    half = progress.step // 2
+    assert progress.full_since == half + 1
+    best = {record["step"] for record in run.metrics if record["best"]}
+    assert min(best - set(range(half + 1))) == half + 6
+    assert progress.best_step > half

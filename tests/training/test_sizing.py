@@ -5,8 +5,17 @@ import itertools
 import pytest
 
 from nplm_cli.architectures import ARCHITECTURES
-from nplm_cli.config import Config
-from nplm_cli.training.sizing import FULL_SOFTMAX, KINDS, LSTM_NOISE, SAMPLES, WIDTHS, sized
+from nplm_cli.config import Config, ModelConfig
+from nplm_cli.training.sizing import (
+    FULL_SOFTMAX,
+    KINDS,
+    LSTM_NOISE,
+    SAMPLES,
+    WIDTHS,
+    _operations,
+    _shape_of,
+    sized,
+)
 
 NEURAL = [name for name, arch in ARCHITECTURES.items() if arch.neural]
 
@@ -65,8 +74,7 @@ def test_one_pass_needs_no_dropout():
 
 def passes_of_an_lstm(passes, *, cores, hidden=256, dim=128, vocabulary=40_000):
     """The choice for a text that ten minutes are enough to read so many times."""
-    inner = 4 * hidden * (dim + hidden) + hidden * dim
-    a_token = 6 * (inner + (SAMPLES + 500) * dim)
+    a_token = 6 * (4 * hidden * (dim + hidden) + (SAMPLES + 500) * hidden)  # untied
     operations = 600 * 0.95 * 130e9 * (1 + 0.8 * (cores - 1))
     tokens = int(operations / a_token / passes)
     config = Config().replace(arch="lstm", budget="10m", context="stream", hidden=hidden)
@@ -119,6 +127,30 @@ def test_a_deeper_network_has_fewer_passes_and_less_noise():
             assert noise(arch, dim=256, hidden=512, layers=6) < noise(
                 arch, dim=256, hidden=512, layers=1
             )
+
+
+@pytest.mark.parametrize("vocabulary", [100, 10_000, 10**6])
+def test_weights_are_counted_as_the_model_multiplies_them(vocabulary):
+    """Six operations a weight, by the parameters of the very models; biases are no products."""
+    words = {100: 100, 10_000: 0.7 * 1524 + 0.3 * 10_000, 10**6: 1524}[vocabulary]
+    for own, weights in (
+        ({"hidden": 512, "dim": 128}, 4 * 512 * (128 + 512) + words * 512),
+        ({"hidden": 64, "dim": 32, "layers": 3, "tie": True},
+         4 * 64 * (32 + 64 + 4 * 64) + 64 * 32 + words * 32),
+    ):  # fmt: skip
+        shape = _shape_of(ModelConfig(arch="lstm", **own))
+        assert _operations("lstm", shape, vocabulary) == pytest.approx(6 * weights)
+    words = {100: 100, 10_000: 0.5 * 1524 + 0.5 * 10_000, 10**6: 1524}[vocabulary]
+    for own, weights in (
+        ({"layers": 0, "dim": 32, "order": 4, "hidden": 2048}, words * 96),
+        ({"layers": 0, "dim": 32, "order": 4, "tie": True}, 96 * 32 + words * 32),
+        ({"layers": 2, "dim": 32, "hidden": 64, "order": 3, "combine": "sum"},
+         (32 + 64) * 64 + words * 64),
+        ({"layers": 1, "dim": 32, "hidden": 64, "order": 3, "gate": True, "far": 9, "averages": 2},
+         2 * 4 * 32 * 64 + words * 64),
+    ):  # fmt: skip
+        shape = _shape_of(ModelConfig(arch="ffn", **own))
+        assert _operations("ffn", shape, vocabulary) == pytest.approx(6 * weights)
 
 
 def test_a_step_reads_960_predictions():

@@ -22,6 +22,7 @@ from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import PRESETS
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ConfigError
+from nplm_cli.plain import quoted
 
 # What may change when a training goes on.
 RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "precision", "checkpoint_every")
@@ -74,14 +75,14 @@ def train_cli(
     chosen = given(settings)
     if folder is None:
         raise ConfigError("where to? name the run directory with -o RUN")
-    with ProgressView(progress, quiet) as view, SigintFlag() as interrupted:
-        common: dict[str, Any] = {
-            "on_event": view,
-            "interrupted": interrupted,
-            "started": started,
-        }
-        before = _state(folder)
-        try:
+    before = _state(folder)
+    try:
+        with ProgressView(progress, quiet) as view, SigintFlag() as interrupted:
+            common: dict[str, Any] = {
+                "on_event": view,
+                "interrupted": interrupted,
+                "started": started,
+            }
             if resume:
                 _refuse_beside_resume(inputs, force, preset, config_file, chosen)
                 report = pipeline.resume(folder, changes=chosen, **common)
@@ -101,9 +102,9 @@ def train_cli(
                     given=None if config_file else {*chosen, *PRESETS.get(preset or "", ())},
                     **common,
                 )
-        except KeyboardInterrupt as error:
-            left = str(error) or _how_to_go_on(folder, resume, before)
-            raise KeyboardInterrupt(left) from error
+    except KeyboardInterrupt as error:
+        left = str(error) or _how_to_go_on(folder, resume, before)
+        raise KeyboardInterrupt(left) from error
     if json:
         output.write_json(report)
     else:
@@ -144,11 +145,13 @@ def _state(folder: Path) -> tuple[int, int] | None:
 
 def _how_to_go_on(folder: Path, resumed: bool, before: tuple[int, int] | None) -> str:
     """Return what Ctrl-C left behind; ``before`` is the state of the folder before."""
-    on = f"nplm train --resume -o {folder}"
+    on = f"nplm train --resume -o {quoted(folder)}"
     now = _state(folder)
     if now is None or (now == before and not resumed):
         as_it_was = f"{folder} is as it was" if now else "nothing was written"
         return f"interrupted before the first step; {as_it_was}"
+    if (folder / "report.json").exists():
+        return f"interrupted, but {folder} is finished: nplm info {quoted(folder)}"
     if (folder / "model.safetensors").exists():
         return f"interrupted; the model so far is usable, and this goes on with it: {on}"
     return f"interrupted before the first step; the text is read, and this trains on it: {on}"

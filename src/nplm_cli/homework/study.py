@@ -57,7 +57,8 @@ def do_homework(
             check=lambda runs: questions.put_to(runs, on_event),
             on_event=on_event,
         )
-        resumed = any((run.folder / "report.json").exists() for run in runs)
+        begun = ("checkpoint.safetensors", "report.json")
+        resumed = any((run.folder / name).exists() for run in runs for name in begun)
         device = plan.config.training.device
         workers = worker_count(
             plan.homework.workers, available_cores(), len(runs), on_gpu=_on_gpu(device)

@@ -97,7 +97,11 @@ class MixScorer:
         return joint_order([scorer.order for scorer in self.scorers], self.caches, self.source)
 
     def seen(self, read: int, in_file: int | None = None, in_sentence: int | None = None) -> int:
-        """The most that any component or cache sees of what was read."""
+        """The most that any component or cache sees of what was read.
+
+        An upper bound for a neural cache that runs over sentences read one by one: its oldest
+        state may know no more than the beginning of its own.
+        """
         seen = [scorer.seen(read) for scorer in self.scorers]
         given = in_file if self.across else in_sentence
         since_empty = read if given is None else given

@@ -124,7 +124,8 @@ class Trainer:
         """
         if lengthened:
             self.length.furthest, self.progress.full_since = 0.0, 0
-        if self._done() >= 1:
+        ended = not lengthened and self.progress.finished == self.length.reason
+        if self.progress.step and (ended or self._done() >= 1):
             self.progress.finished = self.length.reason
             if self.progress.interval_predictions or not self.files.weights.exists():
                 self._evaluate(over=True)

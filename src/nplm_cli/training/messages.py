@@ -1,11 +1,11 @@
 """What a training says: how far it is, why it will be late, why it stopped."""
 
 import math
-import shlex
 from pathlib import Path
 
 from nplm_cli import events
 from nplm_cli.config import DEFAULT_LR, TrainingConfig, budget_seconds
+from nplm_cli.plain import quoted
 from nplm_cli.training.length import LEAST_RESERVE, Length
 from nplm_cli.training.progress import Progress
 
@@ -46,7 +46,7 @@ def used_up_warning(progress: Progress, config: TrainingConfig, folder: Path) ->
     spent = max(progress.seconds, budget_seconds(config.budget) if config.budget else 0.0)
     return (
         f"--budget {config.budget} is used up (step {progress.step:,}, {progress.seconds:.0f} s); "
-        f"more time trains on: nplm train --resume -o {shlex.quote(str(folder))} --budget "
+        f"more time trains on: nplm train --resume -o {quoted(folder)} --budget "
         f"{math.ceil(2 * spent / 60)}m"
     )
 

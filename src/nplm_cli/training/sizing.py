@@ -107,7 +107,8 @@ def sized(
     proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
     proposed["dropout_ramp"] = _rising(model.arch) if strength else 0.0
     proposed["locked_dropout"] = model.arch in ("rnn", "gru", "lstm") and strength > 0
-    width = shape["dim"] if model.arch in ATTENTION else shape["hidden"]
+    narrow = model.arch in ATTENTION or not shape["layers"]
+    width = shape["dim"] if narrow else shape["hidden"]
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
     proposed |= {**_softmax(model.arch, vocabulary), "init": "counts"}
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
@@ -137,17 +138,22 @@ def _shape(arch: str, width: int, context: Context) -> dict[str, Any]:
 def _shape_of(model: ModelConfig) -> dict[str, Any]:
     """The architecture that a user has chosen, as ``_shape`` gives it."""
     model = model.resolved()
-    names = ("hidden", "dim", "layers", "order", "averages", "gate")
-    return {name: getattr(model, name) for name in names}
+    names = ("hidden", "dim", "layers", "tie", "order", "combine", "far", "kernels", "averages")
+    return {name: getattr(model, name) for name in (*names, "gate")}
 
 
 def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
     """Floating-point operations of training on one token: six a multiplied weight."""
     hidden, dim, layers = shape["hidden"], shape["dim"], shape["layers"]
+    read = dim if arch in ATTENTION else hidden  # by the output layer
     match arch:
         case "ffn":
-            inputs = dim * (shape["order"] - 1 + shape["averages"])
-            inner = (2 if shape["gate"] else 1) * (inputs + (layers - 1) * hidden) * hidden
+            near = shape["order"] - 1 if shape.get("combine", "concat") == "concat" else 1
+            far = shape.get("kernels", 0) + shape["averages"] if shape["far"] else 0
+            inner = (near + far) * dim * hidden + (layers - 1) * hidden * hidden
+            inner *= 2 if shape["gate"] else 1
+            if not layers:
+                read, inner = (near + far) * dim, 0
         case "attention":
             inner = layers * 4 * dim * dim
         case "transformer":
@@ -157,7 +163,9 @@ def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
             inner = gates * hidden * (dim + hidden + 2 * (layers - 1) * hidden)
     share = _rising(arch) if vocabulary <= FULL_SOFTMAX else 1.0
     words = share * min(SAMPLES + 500, vocabulary) + (1 - share) * vocabulary
-    return 6.0 * (inner + hidden * dim + words * dim)
+    if shape["tie"]:
+        return 6.0 * (inner + (read * dim if read != dim else 0) + words * dim)
+    return 6.0 * (inner + words * read)
 
 
 def _steps(

@@ -1,6 +1,7 @@
 """``nplm train --budget`` and other lengths: what is said, and how it goes on."""
 
 import json
+import signal
 import time
 
 import numpy as np
@@ -152,7 +153,26 @@ def test_ctrl_c_before_an_old_run_gives_way(nplm, texts, tmp_path, monkeypatch):
     result = nplm(*line, "--force")
     assert said(result)[-1] == f"interrupted before the first step; {run} is as it was"
     resumed = nplm("train", "--resume", "-o", run)
+    assert said(resumed)[-1] == f"interrupted before the first step; {run} is as it was"
+    (run / "report.json").unlink()  # as in a training that was interrupted
+    resumed = nplm("train", "--resume", "-o", run)
     assert said(resumed)[-1].startswith("interrupted; the model so far is usable, and this goes on")
+
+
+def test_ctrl_c_after_the_report(nplm, texts, tmp_path, monkeypatch):
+    """All is there: nothing is to be gone on with."""
+    write = pipeline.write_json
+
+    def pressed(path, value):
+        write(path, value)
+        if path.name == "report.json":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(pipeline, "write_json", pressed)
+    run = tmp_path / "my run"
+    result = nplm("train", texts / "seg.txt", "-o", run, *LOUD, "--steps", 2, "-q")
+    assert result.code == 130
+    assert said(result)[-1] == f"interrupted, but {run} is finished: nplm info '{run}'"
 
 
 # --- found early --------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def train_cli(
     chosen = given(settings)
     if folder is None:
         raise ConfigError("where to? name the run directory with -o RUN")
-    before = _state(folder)
+    before = [_state(folder / name) for name in WRITTEN]
     try:
         with ProgressView(progress, quiet) as view, SigintFlag() as interrupted:
             common: dict[str, Any] = {
@@ -114,6 +114,10 @@ def train_cli(
         output.note(f"run written to {folder}; try: nplm {question} {folder} WORD")
 
 
+# First and last of what a training writes.
+WRITTEN = ("config.json", "report.json")
+
+
 def _refuse_beside_resume(
     inputs: list[str] | None,
     force: bool,
@@ -134,23 +138,24 @@ def _refuse_beside_resume(
             chosen.update({name: chosen.get(name) for name in group})
 
 
-def _state(folder: Path) -> tuple[int, int] | None:
-    """What tells the run that is in a folder from one that takes its place; None: no run."""
+def _state(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that takes its place; None: there is none."""
     try:
-        found = (folder / "config.json").stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
 
 
-def _how_to_go_on(folder: Path, resumed: bool, before: tuple[int, int] | None) -> str:
-    """Return what Ctrl-C left behind; ``before`` is the state of the folder before."""
+def _how_to_go_on(folder: Path, resumed: bool, before: list[tuple[int, int] | None]) -> str:
+    """Return what Ctrl-C left behind; ``before`` is the state of ``WRITTEN`` before."""
     on = f"nplm train --resume -o {quoted(folder)}"
-    now = _state(folder)
-    if now is None or (now == before and not resumed):
-        as_it_was = f"{folder} is as it was" if now else "nothing was written"
+    run, report = (_state(folder / name) for name in WRITTEN)
+    untouched = run == before[0] if not resumed else report is not None and report == before[1]
+    if run is None or untouched:
+        as_it_was = f"{folder} is as it was" if run else "nothing was written"
         return f"interrupted before the first step; {as_it_was}"
-    if (folder / "report.json").exists():
+    if report is not None:
         return f"interrupted, but {folder} is finished: nplm info {quoted(folder)}"
     if (folder / "model.safetensors").exists():
         return f"interrupted; the model so far is usable, and this goes on with it: {on}"

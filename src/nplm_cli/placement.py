@@ -57,11 +57,12 @@ def _gone_folder(folder: Path) -> Path:
 
 def restore_old(folder: Path) -> None:
     """Put an old run back whose successor never got to its place; remove one that has given way."""
-    if old_folder(folder).is_dir() and not (folder / "config.json").exists():
+    shutil.rmtree(_gone_folder(folder), ignore_errors=True)
+    if not old_folder(folder).is_dir():
+        return
+    if not (folder / "config.json").exists():
         _put_back(folder)
-    elif _gone_folder(folder).is_dir() or (
-        old_folder(folder).is_dir() and not _staging(folder).exists()
-    ):  # while its successor is beside its place, the old run has not given way
+    elif not _staging(folder).exists():  # beside its place, the successor has not taken it
         _delete_old(folder)
 
 

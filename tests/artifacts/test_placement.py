@@ -296,3 +296,16 @@ def test_folders_that_cannot_be_flushed(monkeypatch, tmp_path):
     placement.move_into_place(staging, tmp_path / "run")
     monkeypatch.undo()
     assert (tmp_path / "run" / "config.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("half_deleted", [False, True])
+def test_an_old_run_stays_while_its_successor_is_beside_its_place(tmp_path, half_deleted):
+    """A kill between the two moves; then somebody puts another run there."""
+    folder = tmp_path / "run"
+    for name in ("run", ".run.nplm-tmp", ".run.nplm-old", *[".run.nplm-gone"] * half_deleted):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(name)
+    placement.restore_old(folder)
+    assert (placement.old_folder(folder) / "config.json").read_text() == ".run.nplm-old"
+    assert (folder / "config.json").read_text() == "run"
+    assert not (tmp_path / ".run.nplm-gone").exists()

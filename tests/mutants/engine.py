@@ -211,7 +211,19 @@ MUTANTS = (
     mutant(
         "sizing: noise from the first pass on",
         "dropout where no word is seen twice",
-        (SIZING, "max(0.0, passes - 1) / (NOISY_PASSES - 1)", "max(0.0, passes) / NOISY_PASSES"),
+        (SIZING, "min(passes, NOISY_PASSES) - 1)", "min(passes, NOISY_PASSES))"),
+        tests="training/test_sizing.py",
+    ),
+    mutant(
+        "sizing: a slow rise of the noise",
+        "with little dropout for many passes an hour's training learns the text by heart",
+        (SIZING, "min(_rising(arch), RISING_PASSES / max(passes, 1))", "_rising(arch)"),
+        tests="training/test_sizing.py",
+    ),
+    mutant(
+        "sizing: no more noise after ten passes",
+        "an hour's training has the dropout of twenty minutes",
+        (SIZING, "min(passes, NOISY_PASSES) - 1", "min(passes, USUAL_PASSES) - 1"),
         tests="training/test_sizing.py",
     ),
     mutant(

@@ -85,13 +85,15 @@ def test_everything_ends_with_the_budget(world, training):
     assert progress.finished == "budget"
     end = world.clock.now + 7 - began + 10 * (tokens // 2) / tokens  # the report's
     assert end == pytest.approx(60 - LEAST_RESERVE, abs=0.51)
-    # The trial, which was of all tokens and long, and one evaluation.
-    assert world.evaluated == [tokens, tokens]
+    # What sets things up, the trial, which was of all tokens and long, and one evaluation.
+    assert world.evaluated[0] < tokens / 2
+    assert world.evaluated[1:] == [tokens, tokens]
     assert world.warnings == []
 
 
 @pytest.mark.parametrize(
-    ("times", "counts"), [([2.5, 2.0, 9.0], 2.0), ([1.5, 2.0, 9.0], 1.5), ([3.5, 2.0, 9.0], 3.5)]
+    ("times", "counts"),
+    [([9, 2.5, 2.0, 9.0], 2.0), ([1, 1.5, 2.0, 9.0], 1.5), ([0.1, 3.5, 2.0, 9.0], 3.5)],
 )
 def test_the_quicker_trial_counts(world, training, times, counts):
     """What the first call sets up is no part of the estimate; a long one is not repeated."""

@@ -33,9 +33,11 @@ def time_a_few(
 ) -> tuple[int, float]:
     """Evaluate the beginning of a part; returns how many tokens that were, and the seconds.
 
-    The shorter time of two, where the first is short enough: the first call sets things up, and
-    other programs may get in the way.
+    A sentence before it, uncounted, sets things up: that takes seconds where libraries have to be
+    read from a disk. Then the shorter time of two, where the first is short enough, as other
+    programs may get in the way.
     """
+    timed_evaluation(average, beginning(part, 1), context, clock)
     few = beginning(part, TRIAL_TOKENS)
     seconds = timed_evaluation(average, few, context, clock)[1]
     if seconds < LONG_TRIAL:

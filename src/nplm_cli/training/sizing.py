@@ -1,13 +1,15 @@
 """Sizes and rates for a time budget: what a user need not know to get a good model in ten minutes.
 
 The rules go from what is known before the training: seconds, cores, number format, vocabulary and
-training tokens. They are fitted to trainings of one to ten minutes on 0.9 and 1.1 million tokens of
-English and Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
+training tokens. They are fitted to trainings of one to sixty minutes on 0.9 and 1.1 million tokens
+of English and Chinese news (docs/results.md) and written so that they stay sensible elsewhere:
 
 width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
           whose square the text has tokens for: more units than that are learned by heart
 noise     dropout grows with the square root of the passes over the text after the first: none for
-          one pass, the whole of ``NOISE`` from ``NOISY_PASSES`` on
+          one pass, ``NOISE`` for ``USUAL_PASSES``, no more from ``NOISY_PASSES`` on; it rises in
+          the first part of the training, at most ``RISING_PASSES``: what is learned by heart in
+          them is not unlearned
 rate      falls with the square root of the width, as the updates of wider layers add up
 first     word vectors and output biases are counted in the text (``--init counts``)
 softmax   over a sample of the words for the first part of the time, then over all of them; large
@@ -36,11 +38,14 @@ RATES = {
 SECOND_CORE, MOST_CORES = 0.8, 8
 # Share of the time that is not spent in training steps.
 OVERHEAD = 0.05
-NOISY_PASSES = 10
+# Passes over the text for which ``NOISE`` is right, and from which on there is no more of it.
+USUAL_PASSES, NOISY_PASSES = 10, 20
+MOST_DROPOUT = 0.7
+RISING_PASSES = 6
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
 SAMPLES = 1024
-# Share of the time in which dropout rises and the softmax is one over samples, and weight decay.
+# Share of the time in which the softmax is one over samples and dropout may rise; weight decay.
 RISING_SHARE, DECAY = {"ffn": 0.5}, {"ffn": 0.05}
 USUAL_SHARE, USUAL_DECAY = 0.7, 0.02
 TOKENS_A_STEP = {"cpu": 960, "cuda": 3840}
@@ -102,11 +107,7 @@ def sized(
     proposed = _shape(model.arch, max(fits, default=WIDTHS[0]), training.context)
     shape = _shape_of(model) if KINDS[0] & set(given) else proposed
     passes = operations / _operations(model.arch, shape, vocabulary) / tokens
-    strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
-    noise = NOISE.get(model.arch, TRANSFORMER_NOISE)
-    proposed |= {name: round(share * strength, 2) for name, share in noise.items()}
-    proposed["dropout_ramp"] = _rising(model.arch) if strength else 0.0
-    proposed["locked_dropout"] = model.arch in ("rnn", "gru", "lstm") and strength > 0
+    proposed |= _noise(model.arch, passes)
     narrow = model.arch in ATTENTION or not shape["layers"]
     width = shape["dim"] if narrow else shape["hidden"]
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
@@ -166,6 +167,20 @@ def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
     if shape["tie"]:
         return 6.0 * (inner + (read * dim if read != dim else 0) + words * dim)
     return 6.0 * (inner + words * read)
+
+
+def _noise(arch: str, passes: float) -> dict[str, Any]:
+    """Dropout for so many passes over the text."""
+    further = max(0.0, min(passes, NOISY_PASSES) - 1)
+    strength = (further / (USUAL_PASSES - 1)) ** 0.5
+    rates = NOISE.get(arch, TRANSFORMER_NOISE).items()
+    noise: dict[str, Any] = {
+        name: round(min(share * strength, MOST_DROPOUT), 2) for name, share in rates
+    }
+    rising = min(_rising(arch), RISING_PASSES / max(passes, 1))
+    noise["dropout_ramp"] = round(rising, 2) if strength else 0.0
+    noise["locked_dropout"] = arch in ("rnn", "gru", "lstm") and strength > 0
+    return noise
 
 
 def _steps(

@@ -37,7 +37,7 @@ from nplm_cli.placement import (
 from nplm_cli.query.components import COMPONENTS, fingerprint
 from nplm_cli.query.mixture import first_neural, mixed_log_probs
 from nplm_cli.query.run import Run
-from nplm_cli.run_folders import available_cores
+from nplm_cli.threads import available_cores
 from nplm_cli.tuning_text import doubts, text_digest
 
 # What of a run its questions need: text, and large files that nobody edits.

@@ -63,7 +63,7 @@ def train(
         network = make_run(sources, folder, config, argv, on_event, given, started)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
         if given is not None and "patience" not in given:
-            changes = _whole_budget(config.training, parts, on_event)
+            changes = _whole_budget(run.config.training, parts, on_event)
             if changes:
                 run.config = run.config.replace(**changes)
                 run.record["settings"] = run.config.to_json()
@@ -120,9 +120,9 @@ def resume(
 ) -> dict[str, Any]:
     """Go on with an interrupted training where its last checkpoint stands.
 
-    ``changes`` may lengthen it (``LENGTHS``; kept in config.json) or say where and how to go on
-    (device, checkpoint_every; for this time only). Raises InputError when the text has changed
-    since.
+    ``changes`` may lengthen it (``LENGTHS``) or change its precision, both kept in config.json, or
+    say where and how to go on (device, threads, checkpoint_every; for this time only). Raises
+    InputError when the text has changed since.
     """
     started = time.monotonic() if started is None else started
     folder = folder.resolve()
@@ -139,7 +139,9 @@ def resume(
         if "budget" in lengths and "patience" not in lengths and not had_budget:
             longer = run.config.replace(**lengths).training
             lengths |= _whole_budget(longer, parts, on_event)
-        kept = {**run.record, "settings": run.config.replace(**lengths).to_json()}
+        # Weights of another number format are in what follows, whoever goes on with it.
+        stored = {name: value for name, value in (changes or {}).items() if name == "precision"}
+        kept = {**run.record, "settings": run.config.replace(**lengths, **stored).to_json()}
         run.config = run.config.replace(**{**(changes or {}), **lengths})
         if run.config.model.neural:
             from nplm_cli.training.session import build_network, open_trainer

@@ -4,9 +4,8 @@ import dataclasses
 import os
 import platform
 import shutil
-import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from nplm_cli.placement import (
     staging_folder,
 )
 from nplm_cli.query.run import Run
+from nplm_cli.threads import available_cores
 
 if TYPE_CHECKING:
     from nplm_cli.models.base import LanguageModel
@@ -171,20 +171,25 @@ def _sized(
 ) -> Config:
     """Choose for the budget what the user did not choose, and say what was chosen."""
     from nplm_cli.training.devices import pick_device
-    from nplm_cli.training.precision import best_precision
+    from nplm_cli.training.precision import pick_precision
     from nplm_cli.training.sizing import sized
 
     device = pick_device(config.training.device)
     train = prepared.parts["train"]
+    words: int = prepared.record["vocabulary_size"]
+
+    def precision(shape: Mapping[str, Any], config: Config = config) -> str:
+        return pick_precision(config.replace(**shape), device, words)[0]
+
     config, chosen = sized(
         config,
         given,
-        vocabulary=prepared.record["vocabulary_size"],
+        vocabulary=words,
         tokens=train["predictions"],
         sentences=train["sentences"],
         cores=config.training.threads or available_cores(),
         device=device.type,
-        precision=best_precision(config, device),
+        precision=precision,
         elapsed=elapsed,
     )
     if chosen:
@@ -205,13 +210,6 @@ def _precision(config: Config, prepared: Prepared) -> str:
 
     device = pick_device(config.training.device)
     return pick_precision(config, device, prepared.record["vocabulary_size"])[0]
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _train_baseline(

@@ -148,7 +148,14 @@ def test_train_leaves_what_stands_in_its_way(nplm, train, texts, tmp_path):
 def test_resume_needs_a_run_and_nothing_else(nplm, texts, ffn, tmp_path):
     nplm("train", "--resume", "-o", tmp_path / "none", "-q").refused("no such directory")
     nplm("train", "--resume", "-o", tmp_path, "-q").refused("no config.json")
-    for extra in ((texts / "seg.txt",), ("--force",), ("--preset", "homework")):
+    text = texts / "seg.txt"
+    for extra in (
+        (text,),
+        ("--force",),
+        ("--preset", "homework"),
+        ("--valid", text),
+        ("--test", text),
+    ):
         nplm("train", "--resume", "-o", ffn, "-q", *extra).refused("--resume")
     nplm("train", "--resume", "-o", ffn, "-q", "--dim", 9).refused("--dim", "--epochs")
 

@@ -1,10 +1,11 @@
-"""How the threads of OpenMP are told to wait."""
+"""How many threads there are, and how those of OpenMP are told to wait."""
 
 import os
+import sys
 
 import pytest
 
-from nplm_cli.threads import SPINS, let_threads_wait
+from nplm_cli.threads import SPINS, available_cores, let_threads_wait
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,19 @@ def test_what_the_environment_says_is_kept(monkeypatch, given, expected):
     assert {n: v for n, v in os.environ.items() if n in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")} == (
         expected
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("max 100000", 8), ("200000 100000", 2), ("150000 100000", 2), ("5000 100000", 1),
+        ("9000000 100000", 8), ("", 8), (None, 8),
+    ],
+)  # fmt: skip
+def test_a_container_has_the_cores_of_its_quota(tmp_path, monkeypatch, quota, cores):
+    """Two processors' time on a machine of eight is two cores, however many can be seen."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert available_cores(tmp_path) == cores

@@ -305,7 +305,7 @@ def test_each_option_changes_what_it_is_for(run, name, monkeypatch, request):
         changed = ("TEXT=utf16.txt", *changed[1:])
     if name == "budget":
         # A training's clock starts with its process, of which this one is no fair example.
-        monkeypatch.setattr("time.process_time", lambda: 0.0)
+        monkeypatch.setattr("nplm_cli.cli.train_command.process_age", lambda: 0.0)
         changed = ("NO STEPS", "--budget", "0.5s")
     if name == "epochs":
         changed = ("NO STEPS", *option)

@@ -59,13 +59,13 @@ MUTANTS = (
     mutant(
         "target is noise",
         "a target that was not drawn is pushed down as if it had been",
-        (SAMPLED, "ratio_NC.masked_fill_(~drawn_C, -math.inf)", "pass"),
+        (SAMPLED, "ratio_MC.masked_fill_(~drawn_C, -math.inf)", "pass"),
         tests="training/test_sampled_losses.py",
     ),
     mutant(
         "drawn target only pulled",
         "a drawn target is no noise for its own prediction: Z is no longer 1",
-        (SAMPLED, "pull_N.to(delta_NC.dtype), accumulate=True)", "pull_N.to(delta_NC.dtype))"),
+        (SAMPLED, "pull_M.to(delta_MC.dtype), accumulate=True)", "pull_M.to(delta_MC.dtype))"),
         tests="training/test_sampled_losses.py",
     ),
     # The training engine: tables by rows.
@@ -191,9 +191,9 @@ MUTANTS = (
         tests="training/test_precision.py",
     ),
     mutant(
-        "precision: widths of tied and untied exchanged",
-        "large models in fp32 and small ones in bf16",
-        (PRECISION, "config.dim if config.tie else config.hidden", "config.hidden if config.tie else config.dim"),
+        "precision: looked up word vectors count",
+        "a small model with a large vocabulary in bf16, though nothing in it multiplies much",
+        (PRECISION, "looked_up = () if config.tie else", "looked_up = () if not config.tie else"),
         tests="training/test_precision.py",
     ),
     mutant(
@@ -211,7 +211,7 @@ MUTANTS = (
     mutant(
         "sizing: noise from the first pass on",
         "dropout where no word is seen twice",
-        (SIZING, "min(passes, NOISY_PASSES) - 1)", "min(passes, NOISY_PASSES))"),
+        (SIZING, "max(0.0, passes - 1) / (NOISY_PASSES - 1)", "max(0.0, passes) / NOISY_PASSES"),
         tests="training/test_sizing.py",
     ),
     mutant(
@@ -221,10 +221,22 @@ MUTANTS = (
         tests="training/test_sizing.py",
     ),
     mutant(
-        "sizing: no more noise after ten passes",
-        "an hour's training has the dropout of twenty minutes",
-        (SIZING, "min(passes, NOISY_PASSES) - 1", "min(passes, USUAL_PASSES) - 1"),
+        "sizing: the user's loss ignored",
+        "a full softmax over a large vocabulary is sized as if it were one over samples",
+        (SIZING, "config if KINDS[4] & set(given) else config.replace(**softmax)", "config.replace(**softmax)"),
         tests="training/test_sizing.py",
+    ),
+    mutant(
+        "training losses under rising noise compared",
+        "without validation text the weights of the first, easy part are delivered",
+        ("training/progress.py", "if by_training and self.interval_noise < 1:", "if False:"),
+        tests="training/test_loop.py",
+    ),
+    mutant(
+        "longer training, old patience",
+        "a lengthened training ends after two evaluations at its new, higher rate",
+        ("training/loop.py", "            self.progress.reference_nats = None\n", ""),
+        tests="training/test_resume.py",
     ),
     mutant(
         "sizing: wider than the text",

@@ -110,8 +110,8 @@ MUTANTS = (
         "patience measures from the best so far: a creep below the tolerance never adds up",
         (
             LOOP,
-            "self.schedule.after_evaluation(progress.note_evaluation(watched, config))",
-            "self.schedule.after_evaluation(progress.note_evaluation(watched, config))\n        progress.reference_nats = watched",
+            "self.schedule.after_evaluation(improved)",
+            "self.schedule.after_evaluation(improved)\n        progress.reference_nats = watched",
         ),
         tests="training",
     ),

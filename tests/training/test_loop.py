@@ -169,6 +169,30 @@ def test_without_validation_the_training_loss_is_watched(training):
     assert {record["valid_nats"] for record in run.metrics} == {None}
 
 
+def test_while_the_noise_rises_no_training_loss_is_the_best(training):
+    """It rises with the noise; the weights of its first, easy evaluations are not the ones kept."""
+    noisy = {"stop_on": "train", "dropout": 0.9, "word_dropout": 0.5, "tolerance": 100.0}
+    run = training(epochs=12, dropout_ramp=0.6, patience=2, lr=0.05, optimizer="adam", **noisy)
+    progress = run.run().progress
+    nats = [record["train_nats"] for record in run.metrics]
+    # Epochs 1 to 8 begin while it rises (0.6 of 12 is 7.2); the ninth is the first to compare with.
+    assert min(nats[:7]) < min(nats[8:])
+    assert [record["best"] for record in run.metrics[:9]] == [True] * 9
+    assert progress.best_nats == min(nats[8:])
+    assert progress.finished == "converged"
+    assert len(nats) == 11
+
+
+def test_validation_is_compared_however_the_noise_rises(training, monkeypatch):
+    from nplm_cli.training import evaluations
+
+    values = iter([4.0, 4.1, 4.2, 1.0])
+    monkeypatch.setattr(evaluations, "evaluate", lambda *a: np.full(3, next(values)))
+    run = training(epochs=50, patience=2, dropout=0.5, dropout_ramp=0.9)
+    assert run.run().progress.best_nats == 4.0
+    assert [record["best"] for record in run.metrics] == [True, False, False]
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 10])
 def test_the_first_step_of_a_short_training_is_a_step(training, steps):
     """The warm-up counts the step itself: where it is shorter than a step, there is none."""
@@ -484,6 +508,48 @@ def test_memory_estimate_counts_parameters(training, texts, model):
     parameters = sum(p.numel() for p in network.parameters())
     assert f"ffn: {parameters:,} parameters, {texts[0].predictions:,} training tokens" in line
     assert f"({texts[0].sentences} sentences), vocabulary 12;" in line
+
+
+MEMINFO = """MemTotal:       16303428 kB
+MemFree:          310044 kB
+MemAvailable:   12582912 kB
+HugePages_Total:       0
+"""
+
+
+def test_the_page_cache_is_free_memory(tmp_path):
+    """Whoever has just read a large text has little that is free and much that can be."""
+    from nplm_cli.training import devices
+
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    assert devices._free_on_machine(tmp_path / "meminfo") == 12_582_912 * 1024
+    for damaged in ("", "MemTotal: 5 kB", "no colon", "MemAvailable: much kB"):
+        (tmp_path / "meminfo").write_text(damaged)
+        assert devices._free_on_machine(tmp_path / "meminfo") is None
+    assert devices._free_on_machine(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "free"), [("2000000", 2_000_000 - 1_500_000 + 400_000), ("max", None), ("9", 0)]
+)
+def test_a_container_has_the_memory_of_its_limit(tmp_path, limit, free):
+    from nplm_cli.training import devices
+
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("1500000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000000\nfile 400000\nkernel 100\n")
+    assert devices._free_in_container(tmp_path) == free
+    (tmp_path / "memory.stat").unlink()
+    assert devices._free_in_container(tmp_path) is None
+
+
+def test_the_scarcest_memory_counts(monkeypatch):
+    from nplm_cli.training import devices
+
+    for machine, container, free in ((5, 7, 5), (7, 5, 5), (None, 5, 5), (5, None, 5)):
+        monkeypatch.setattr(devices, "_free_on_machine", lambda found=machine: found)
+        monkeypatch.setattr(devices, "_free_in_container", lambda found=container: found)
+        assert devices._free_memory(torch.device("cpu")) == free
 
 
 def test_memory_that_does_not_suffice(texts, monkeypatch):

@@ -19,6 +19,7 @@ from nplm_cli.locking import exclusive
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
+from nplm_cli.training import session
 from nplm_cli.training.loop import Interrupted
 
 SMALL = Config().replace(
@@ -493,10 +494,37 @@ def test_another_precision_on_resume_is_said_and_stored(train):
     assert before["precision"] == "bf16"
     said = []
     pipeline.resume(folder, changes={"steps": 5, "precision": "fp32"}, on_event=said.append)
-    after = json.loads((folder / "config.json").read_text("utf-8"))["environment"]
-    assert after == {**before, "precision": "fp32"}
+    record = json.loads((folder / "config.json").read_text("utf-8"))
+    assert record["environment"] == {**before, "precision": "fp32"}
+    assert record["settings"]["training"]["precision"] == "fp32"  # it stays for whoever goes on
     warned = [e.text for e in said if isinstance(e, events.Message) and e.warning]
     assert any("began in bf16" in text for text in warned)
+
+
+def test_threads_on_resume(train, monkeypatch):
+    """No more than there are cores, unless the user asks; the bytes are others then."""
+    _, folder = train(config=SMALL.replace(epochs=None, steps=3, threads=None))
+    path = folder / "config.json"
+    record = json.loads(path.read_text("utf-8"))
+    record["environment"]["threads"] = 64
+    path.write_text(json.dumps(record), "utf-8")
+    monkeypatch.setattr(session, "available_cores", lambda: 2)
+    used = []
+    monkeypatch.setattr(session.torch, "set_num_threads", used.append)
+
+    def warned(**changes):
+        said = []
+        pipeline.resume(folder, changes=changes, on_event=said.append)
+        return [e.text for e in said if isinstance(e, events.Message) and e.warning]
+
+    [text] = warned(steps=4)
+    assert "began with 64 threads, it goes on with 2" in text
+    [text] = warned(steps=5, threads=3)
+    assert "goes on with 3" in text
+    assert warned(steps=6, threads=64) == []
+    assert used == [2, 3, 64]
+    assert json.loads(path.read_text("utf-8"))["environment"]["threads"] == 64
+    assert json.loads(path.read_text("utf-8"))["settings"]["training"]["threads"] is None
 
 
 def test_a_resume_that_changes_nothing_leaves_the_settings_alone(train):

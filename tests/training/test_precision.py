@@ -10,7 +10,7 @@ from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import build
 from nplm_cli.training import precision
-from nplm_cli.training.precision import DTYPES, best_precision, pick_precision
+from nplm_cli.training.precision import DTYPES, pick_precision
 from nplm_cli.training.weights import FlatWeights
 
 CPU = torch.device("cpu")
@@ -175,12 +175,10 @@ def test_auto_goes_by_the_processors_flags(processor, flag):
     name, reason = pick_precision(large(), CPU, 10_000)
     assert name == "bf16"
     assert flag in reason
-    assert best_precision(large(), CPU) == "bf16"
     processor(avx2=True)
     name, reason = pick_precision(large(), CPU, 10_000)
     assert name == "fp32"
     assert "no bf16" in reason
-    assert best_precision(large(), CPU) == "fp32"
 
 
 def test_a_small_model_stays_in_fp32(processor):
@@ -188,6 +186,25 @@ def test_a_small_model_stays_in_fp32(processor):
     name, reason = pick_precision(Config().replace(dim=10, hidden=128), CPU, 1_000)
     assert name == "fp32"
     assert "small" in reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "vocabulary", "products"),
+    [
+        ({"arch": "lstm", "dim": 256, "hidden": 512}, 100, 4 * 512 * 768 + 100 * 512),
+        ({"arch": "lstm", "dim": 64, "hidden": 128, "tie": True}, 5000,
+         4 * 128 * 192 + 64 * 128 + 5000 * 64),
+        ({"arch": "ffn", "dim": 64, "hidden": 128, "order": 3}, 1000, 128 * 128 + 1000 * 128),
+    ],
+)  # fmt: skip
+def test_small_is_what_multiplies_little(processor, settings, vocabulary, products, monkeypatch):
+    """All matrices of the network; word vectors that are not tied are looked up."""
+    processor(avx512_bf16=True)
+    config = Config().replace(**settings)
+    monkeypatch.setattr(precision, "LEAST_PRODUCTS", products)
+    assert pick_precision(config, CPU, vocabulary)[0] == "bf16"
+    monkeypatch.setattr(precision, "LEAST_PRODUCTS", products + 1)
+    assert pick_precision(config, CPU, vocabulary)[0] == "fp32"
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,15 @@ def test_the_share_that_is_dropped(share):
         assert abs(correlation.item()) < 5e-3
 
 
+@pytest.mark.parametrize("share", [1 - 2**-16, 1 - 2**-17, 0.999999999])
+def test_a_share_just_below_all_of_it(share):
+    """Finer than the 2^16 shares that can be drawn: all but one in 65,536."""
+    dropout = Dropout(share)
+    dropout.generator = torch.Generator().manual_seed(3)
+    kept = dropout.kept((1000, 1000), torch.device("cpu"))
+    assert 0 < kept.sum().item() < 60
+
+
 def test_what_is_kept_is_scaled():
     dropout = Dropout(0.2)
     dropout.generator = torch.Generator().manual_seed(3)

@@ -247,6 +247,17 @@ def test_reopening_gives_all_its_patience_again(training):
     trainer.resume()
     trainer.reopen()
     assert trainer.fit().finished == "converged"
+    # The first of the new ones is what the next are compared with: its rate is another.
+    assert [record["epoch"] for record in run.metrics] == [1, 2, 3, 4, 5, 6]
+
+
+def test_more_patience_goes_on_from_the_best_loss(training):
+    run = training(epochs=50, patience=2, tolerance=100.0)
+    run.run()
+    trainer = run.trainer()
+    trainer.resume()
+    trainer.reopen(lengthened=False)
+    trainer.fit()
     assert [record["epoch"] for record in run.metrics] == [1, 2, 3, 4, 5]
 
 

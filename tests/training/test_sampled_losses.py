@@ -9,6 +9,7 @@ from torch.nn.functional import linear, logsigmoid
 
 from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.models import build
+from nplm_cli.training import sampled_losses
 from nplm_cli.training.losses import FullLoss
 from nplm_cli.training.sampled_losses import (
     NceLoss,
@@ -115,6 +116,25 @@ def test_contrastive_estimation_is_its_formula(n, bias, init, log_z):
     hidden_ND, targets_N = problem(n)
     formula = nce_formula(loss, model, hidden_ND, targets_N, log_z)
     assert_gradients(loss, model, hidden_ND, targets_N, formula)
+
+
+def test_contrastive_estimation_in_chunks(monkeypatch):
+    """Sixteen predictions at once are the least: 40 are three chunks, in memory that stays."""
+    whole, model = made(NceLoss)
+    hidden_ND, targets_N = problem(40)
+    wanted = [hidden_ND, *leaves(model)]
+    value = whole(hidden_ND, targets_N)
+    expected = torch.autograd.grad(value, wanted)
+    monkeypatch.setattr(sampled_losses, "CHUNK_LOGITS", 1)
+    loss = NceLoss(model, whole.sampler, torch.Generator().manual_seed(1), pick)
+    total = loss(hidden_ND, targets_N)
+    assert total.item() == pytest.approx(value.item(), rel=1e-12)
+    for one, other in zip(torch.autograd.grad(total, wanted), expected, strict=True):
+        torch.testing.assert_close(one, other)
+    words = len(same_draw(loss, targets_N).ids_C)
+    assert loss.buffer.logits_buffer(
+        1, torch.zeros(words, 1).double()
+    ).untyped_storage().size() == (16 * words * 8)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -23,9 +23,19 @@ from nplm_cli.config import PRESETS
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ConfigError
 from nplm_cli.plain import quoted
+from nplm_cli.process_age import process_age
 
 # What may change when a training goes on.
-RESUMABLE = ("epochs", "steps", "budget", "patience", "device", "precision", "checkpoint_every")
+RESUMABLE = (
+    "epochs",
+    "steps",
+    "budget",
+    "patience",
+    "device",
+    "precision",
+    "threads",
+    "checkpoint_every",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +79,7 @@ def train_cli(
     **settings: Any,
 ) -> None:
     """Train a language model on text and write a run directory."""
-    started = time.monotonic() - time.process_time()
+    started = time.monotonic() - process_age()
     if progress not in ("auto", "bar", "plain", "none"):
         raise ConfigError(f"--progress {progress!r}: expected auto, bar, plain or none")
     chosen = given(settings)
@@ -84,7 +94,7 @@ def train_cli(
                 "started": started,
             }
             if resume:
-                _refuse_beside_resume(inputs, force, preset, config_file, chosen)
+                _refuse_beside_resume([inputs, valid, test, force, preset, config_file], chosen)
                 report = pipeline.resume(folder, changes=chosen, **common)
             else:
                 if not inputs:
@@ -118,14 +128,8 @@ def train_cli(
 WRITTEN = ("config.json", "report.json")
 
 
-def _refuse_beside_resume(
-    inputs: list[str] | None,
-    force: bool,
-    preset: str | None,
-    config_file: Path | None,
-    chosen: dict[str, Any],
-) -> None:
-    if inputs or force or preset or config_file:
+def _refuse_beside_resume(elsewhere: list[Any], chosen: dict[str, Any]) -> None:
+    if any(elsewhere):
         raise ConfigError("--resume takes its text and settings from RUN: give only -o RUN")
     for name in chosen:
         if name not in RESUMABLE:
@@ -133,9 +137,9 @@ def _refuse_beside_resume(
             raise ConfigError(
                 f"--{name.replace('_', '-')} cannot change on --resume (only {allowed})"
             )
-    for group in (("epochs", "steps", "budget"),):
-        if any(name in chosen for name in group):
-            chosen.update({name: chosen.get(name) for name in group})
+    lengths = ("epochs", "steps", "budget")
+    if any(name in chosen for name in lengths):
+        chosen.update({name: chosen.get(name) for name in lengths})
 
 
 def _state(path: Path) -> tuple[int, int] | None:

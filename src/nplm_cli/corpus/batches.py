@@ -62,19 +62,17 @@ class TrainingBatches:
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[list[Batch]]:
         """Yield the steps of an epoch, the first ``skip`` left out."""
         batches: Iterator[list[Batch]]
+        left_out = 0 if self.full else skip
         if self.context == "stream":
-            batches = ([batch] for batch in self._stream())
+            batches = ([batch] for batch in self._stream(left_out))
         else:
-            batches = self._sentences(epoch)
-        if self.full:
-            if not skip:
-                yield [batch for step in batches for batch in step]
-            return
-        for number, step in enumerate(batches):
-            if number >= skip:
-                yield step
+            batches = self._sentences(epoch, left_out)
+        if not self.full:
+            yield from batches
+        elif not skip:
+            yield [batch for step in batches for batch in step]
 
-    def _sentences(self, epoch: int) -> Iterator[list[Batch]]:
+    def _sentences(self, epoch: int, skip: int) -> Iterator[list[Batch]]:
         part, rows = self.part, self.rows
         random = np.random.default_rng([self.seed, epoch])
         order = random.permutation(part.sentences)
@@ -84,7 +82,7 @@ class TrainingBatches:
             pool = order[begin : begin + rows * POOL_BATCHES]
             pool = pool[np.argsort(lengths[pool], kind="stable")]
             plan += [pool[i : i + rows] for i in range(0, len(pool), rows)]
-        for i in random.permutation(len(plan)):
+        for i in random.permutation(len(plan))[skip:]:
             yield [sentence_batch(part, piece) for piece in _bounded(plan[i], lengths)]
 
     def _segments(self) -> None:
@@ -102,10 +100,10 @@ class TrainingBatches:
         self._fresh = number == 0
         self._counts = np.bincount(self._starts // strip, minlength=-(-end // strip))
 
-    def _stream(self) -> Iterator[Batch]:
+    def _stream(self, skip: int) -> Iterator[Batch]:
         """Row r reads the segments of strip r in turn; a row that is through is masked."""
         begins = np.cumsum(self._counts) - self._counts
-        for step in range(int(self._counts.max())):
+        for step in range(skip, int(self._counts.max())):
             live = step < self._counts
             at = np.where(live, begins + step, 0)
             starts = self._starts[at]

@@ -17,7 +17,7 @@ from nplm_cli.homework.questions import Questions
 from nplm_cli.homework.results import gather
 from nplm_cli.homework.trainings import train_all, worker_count
 from nplm_cli.locking import exclusive
-from nplm_cli.run_folders import available_cores
+from nplm_cli.threads import available_cores
 
 ReportLanguage = Literal["zh", "en"]
 

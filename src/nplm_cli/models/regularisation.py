@@ -40,7 +40,7 @@ class Noise(nn.Module):
         cells = math.prod(shape)
         drawn = torch.empty(-(-cells // 4), dtype=torch.int64)
         drawn.random_(-(2**63), None, generator=self.generator)
-        least = round(self.share * 2**16) - 2**15
+        least = min(round(self.share * 2**16) - 2**15, 2**15 - 1)
         return (drawn.view(torch.int16)[:cells] >= least).view(shape)
 
     def drop(self, x: Tensor, kept: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Where a training runs and what it will take there."""
 
 import math
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,9 +98,28 @@ def needed_bytes(
 
 
 def _free_memory(device: torch.device) -> int | None:
+    """Bytes that a new allocation may take; None where nobody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    found = [free for free in (_free_on_machine(), _free_in_container()) if free is not None]
+    return min(found, default=None)
+
+
+def _free_on_machine(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Free memory and what the page cache gives back: after reading a text that is most of it."""
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a control group's limit (version 2) leaves; its page cache can be given back."""
+    try:
+        limit = int((group / "memory.max").read_text())  # "max": none
+        lines = (group / "memory.stat").read_text().splitlines()
+        cached = int(dict(line.split() for line in lines)["file"])
+        return max(0, limit - int((group / "memory.current").read_text()) + cached)
+    except (OSError, ValueError, KeyError):
         return None

@@ -123,7 +123,9 @@ class Trainer:
         It is over where the new length is, with an evaluation of the steps that had none.
         """
         if lengthened:
+            # At the higher rate of a longer schedule the loss first rises: patience starts anew.
             self.length.furthest, self.progress.full_since = 0.0, 0
+            self.progress.reference_nats = None
         ended = not lengthened and self.progress.finished == self.length.reason
         if self.progress.step and (ended or self._done() >= 1):
             self.progress.finished = self.length.reason
@@ -204,7 +206,9 @@ class Trainer:
         if not progress.full_since and self.objective.takes_over(self._done()):
             progress.note_full_softmax(self._by_training)
         model.train()
-        model.set_noise(self.schedule.noise(self._done()))
+        noise = self.schedule.noise(self._done())
+        model.set_noise(noise)
+        progress.interval_noise = min(progress.interval_noise, noise)
         lr = self.base_lr * self.schedule.factor(self._done(), self.length.step_share)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -255,7 +259,8 @@ class Trainer:
             progress, self.batches.steps_per_epoch, self.valid, nll_N, lr, speed
         )
         watched = record["train_nats" if self._by_training else "valid_nats"]
-        self.schedule.after_evaluation(progress.note_evaluation(watched, config))
+        improved = progress.note_evaluation(watched, config, self._by_training)
+        self.schedule.after_evaluation(improved)
         progress.halvings = self.schedule.halvings
         record["best"] = is_best = progress.best_step == progress.step
         if over or self.length.is_over(progress.step):

@@ -5,10 +5,13 @@ where the processor has them. Weights, optimiser, evaluation and files stay in f
 (``weights.py``).
 """
 
+import math
+
 import torch
 
 from nplm_cli.config import Config, ModelConfig
 from nplm_cli.errors import ConfigError
+from nplm_cli.query import FORWARD
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -42,18 +45,15 @@ def pick_precision(
     return "bf16", f"{flags}; weights and evaluation in fp32"
 
 
-def best_precision(config: Config, device: torch.device) -> str:
-    """What a large model computes in: as asked, or bf16 where the device has it."""
-    name = config.training.precision
-    if name == "auto":
-        return "bf16" if _has_bf16(device)[0] else "fp32"
-    return name
-
-
 def _products(config: ModelConfig, vocabulary_size: int) -> int:
-    """Weights that a prediction multiplies: those of the output and of one hidden layer."""
-    width = config.dim if config.tie else config.hidden
-    return vocabulary_size * width + config.hidden * config.dim
+    """Weights of all matrices that multiply: not the word vectors, which are looked up."""
+    shapes = FORWARD[config.arch].expected_shapes(config, vocabulary_size)
+    looked_up = () if config.tie else ("embedding.weight",)
+    return sum(
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if len(shape) == 2 and name not in looked_up
+    )
 
 
 def _has_bf16(device: torch.device) -> tuple[bool, str]:

@@ -28,8 +28,10 @@ class Progress:
     averaged: int = 0
     # Steps that were over when the full softmax took over from samples, and 1; 0: it has not.
     full_since: int = 0
+    # Since the last evaluation: training loss, and the least strength of the noise under it.
     interval_nats: float = 0.0
     interval_predictions: int = 0
+    interval_noise: float = 1.0
     reference_nats: float | None = None
     first_nats: float | None = None
     finished: str | None = None
@@ -49,11 +51,12 @@ class Progress:
             if not good:
                 raise ValueError(f"{field.name} is {value!r}")
 
-    def note_evaluation(self, watched: float, config: TrainingConfig) -> bool:
+    def note_evaluation(self, watched: float, config: TrainingConfig, by_training: bool) -> bool:
         """Take in an evaluation of the watched loss (nats); returns whether it improved.
 
         ``best_step`` becomes this step when it is the best so far. Patience measures from the last
-        improvement that counted, so that a creep is seen.
+        improvement that counted, so that a creep is seen. While the noise rises, each training
+        loss (``by_training``) is lower than the next can be: none of them is compared.
         """
         if self.best_nats is None or watched < self.best_nats:
             self.best_nats, self.best_step = watched, self.step
@@ -63,7 +66,9 @@ class Progress:
             self.evaluations_without_improvement = 0
         else:
             self.evaluations_without_improvement += 1
-        self.interval_nats, self.interval_predictions = 0.0, 0
+        if by_training and self.interval_noise < 1:
+            self._watch_anew()
+        self._begin_interval()
         return improved
 
     def note_full_softmax(self, by_training: bool) -> None:
@@ -73,10 +78,16 @@ class Progress:
         (``by_training``) is watched anew.
         """
         self.full_since = self.step + 1
-        self.interval_nats, self.interval_predictions = 0.0, 0
+        self._begin_interval()
         if by_training:
-            self.best_nats = self.reference_nats = None
-            self.evaluations_without_improvement = 0
+            self._watch_anew()
+
+    def _begin_interval(self) -> None:
+        self.interval_nats, self.interval_predictions, self.interval_noise = 0.0, 0, 1.0
+
+    def _watch_anew(self) -> None:
+        self.best_nats = self.reference_nats = None
+        self.evaluations_without_improvement = 0
 
     def out_of_patience(self, config: TrainingConfig) -> bool:
         """Whether too many evaluations in a row brought nothing."""

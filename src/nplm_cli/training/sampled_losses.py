@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from nplm_cli.config import TrainingConfig
 from nplm_cli.models.base import LanguageModel
-from nplm_cli.training.losses import OutputLoss
+from nplm_cli.models.output import chunk_rows
+from nplm_cli.training.losses import CHUNK_LOGITS, OutputLoss
 from nplm_cli.training.sampling import Sample, WordSampler, log_shares
 
 # Rows of an output matrix by their ids.
@@ -78,7 +79,7 @@ class NceLoss:
     ):
         """``lookup`` gives the rows of the output matrix (``FlatWeights.lookup``)."""
         self.model, self.sampler, self.generator = model, sampler, generator
-        self.lookup = lookup
+        self.lookup, self.buffer = lookup, OutputLoss()
         self.log_z = 0.0 if _starts_at_shares(model) else math.log(len(sampler.pi_V))
 
     def __call__(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
@@ -91,7 +92,13 @@ class NceLoss:
         offset_C = -sample.log_pi_C - self.log_z
         weight_CD, bias_C = _drawn_rows(self.model, sample, self.lookup, offset_C)
         total: Tensor = _LinearNce.apply(
-            hidden_ND, weight_CD, bias_C, sample.drawn_C, sample.log_pi_C, sample.place_N
+            hidden_ND,
+            weight_CD,
+            bias_C,
+            sample.drawn_C,
+            sample.log_pi_C,
+            sample.place_N,
+            self.buffer,
         )
         return total
 
@@ -107,7 +114,10 @@ def _drawn_rows(
 
 
 class _LinearNce(torch.autograd.Function):
-    """Scores, estimate of -log p and gradient of J in one pass over one matrix of scores."""
+    """Scores, estimate of -log p and gradient of J in one pass over the scores, in chunks.
+
+    Shape suffix M: the predictions of a chunk.
+    """
 
     @staticmethod
     def forward(
@@ -118,31 +128,42 @@ class _LinearNce(torch.autograd.Function):
         drawn_C: Tensor,
         log_pi_C: Tensor,
         place_N: Tensor,
+        owner: OutputLoss,
     ) -> Tensor:
-        # log (p / pi) of each word under Z = 1.
-        ratio_NC = torch.addmm(bias_C, hidden_ND, weight_CD.T)
-        at_targets = (torch.arange(len(place_N), device=place_N.device), place_N)
-        own_N = ratio_NC[at_targets].float()
-        # A target that was not drawn is no noise.
-        ratio_NC.masked_fill_(~drawn_C, -math.inf)
-        score_N = own_N + log_pi_C[place_N]
-        # In Z the target counts as it is, drawn or not; so the expectation is Z.
-        noise_N = ratio_NC[at_targets]
-        ratio_NC[at_targets] = -math.inf
-        log_z_N = torch.logaddexp(torch.logsumexp(ratio_NC, 1).float(), score_N)
-        ratio_NC[at_targets] = noise_N
-        total = (log_z_N - score_N).sum(dtype=torch.float64)
-        delta_NC = ratio_NC.sigmoid_()
-        pull_N = -torch.sigmoid(-own_N)
-        delta_NC.index_put_(at_targets, pull_N.to(delta_NC.dtype), accumulate=True)
-        ctx.save_for_backward(delta_NC @ weight_CD, delta_NC.T @ hidden_ND, delta_NC.sum(0))
+        total = torch.zeros((), dtype=torch.float64, device=hidden_ND.device)
+        grad_hidden_ND = torch.empty_like(hidden_ND)
+        grad_weight_CD, grad_bias_C = torch.zeros_like(weight_CD), torch.zeros_like(bias_C)
+        rows = chunk_rows(len(weight_CD), CHUNK_LOGITS)
+        for start in range(0, len(hidden_ND), rows):
+            hidden_MD, place_M = hidden_ND[start : start + rows], place_N[start : start + rows]
+            # log (p / pi) of each word under Z = 1.
+            ratio_MC = owner.logits_buffer(len(hidden_MD), weight_CD)
+            torch.addmm(bias_C, hidden_MD, weight_CD.T, out=ratio_MC)
+            at_targets = (torch.arange(len(place_M), device=place_M.device), place_M)
+            own_M = ratio_MC[at_targets].float()
+            # A target that was not drawn is no noise.
+            ratio_MC.masked_fill_(~drawn_C, -math.inf)
+            score_M = own_M + log_pi_C[place_M]
+            # In Z the target counts as it is, drawn or not; so the expectation is Z.
+            noise_M = ratio_MC[at_targets]
+            ratio_MC[at_targets] = -math.inf
+            log_z_M = torch.logaddexp(torch.logsumexp(ratio_MC, 1).float(), score_M)
+            ratio_MC[at_targets] = noise_M
+            total += (log_z_M - score_M).sum(dtype=torch.float64)
+            delta_MC = ratio_MC.sigmoid_()
+            pull_M = -torch.sigmoid(-own_M)
+            delta_MC.index_put_(at_targets, pull_M.to(delta_MC.dtype), accumulate=True)
+            torch.mm(delta_MC, weight_CD, out=grad_hidden_ND[start : start + rows])
+            grad_weight_CD.addmm_(delta_MC.T, hidden_MD)
+            grad_bias_C += delta_MC.sum(0)
+        ctx.save_for_backward(grad_hidden_ND, grad_weight_CD, grad_bias_C)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         scaled = [grad * grad_outputs[0].to(grad.dtype) for grad in ctx.saved_tensors]
-        return (*scaled, None, None, None)
+        return (*scaled, None, None, None, None)
 
 
 def sampled_loss(

@@ -10,6 +10,7 @@ from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
+from nplm_cli.threads import available_cores
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.first_weights import from_counts, from_file
 from nplm_cli.training.loop import Trainer
@@ -27,7 +28,7 @@ def build_network(
     ConfigError for a device or vector file that does not serve, before anything is trained.
     """
     config = run.config
-    torch.set_num_threads(run.record["environment"]["threads"])
+    torch.set_num_threads(_threads(run, on_event) if resumed else _began_with(run))
     device = pick_device(config.training.device)
     on_event(events.Message(memory_estimate(run, device)))
     words = len(run.vocabulary)
@@ -49,6 +50,25 @@ def build_network(
         from_file(network, run, on_event)
     network.embedding.weight.requires_grad_(not config.model.freeze_vectors)
     return network.to(device)
+
+
+def _began_with(run: Run) -> int:
+    """How many threads computed when the training of a run began."""
+    return int(run.record["environment"]["threads"])
+
+
+def _threads(run: Run, on_event: events.OnEvent) -> int:
+    """How many threads go on with a training: as many as began it, where there are cores for them.
+
+    More of them than cores would wait for each other most of the time.
+    """
+    began = _began_with(run)
+    threads = run.config.training.threads or min(began, available_cores())
+    if threads != began:
+        text = f"the training began with {began} threads, it goes on with {threads}: "
+        text += "not the bytes of a run that never stopped"
+        on_event(events.Message(text, warning=True))
+    return threads
 
 
 def open_trainer(

@@ -7,19 +7,19 @@ of English and Chinese news (docs/results.md) and written so that they stay sens
 width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
           whose square the text has tokens for: more units than that are learned by heart
 noise     dropout grows with the square root of the passes over the text after the first: none for
-          one pass, ``NOISE`` for ``USUAL_PASSES``, no more from ``NOISY_PASSES`` on; it rises in
-          the first part of the training, at most ``RISING_PASSES``: what is learned by heart in
-          them is not unlearned
+          one pass, the whole of ``NOISE`` from ``NOISY_PASSES`` on; it rises in the first part of
+          the training, at most ``RISING_PASSES``, as more of them learn by heart
 rate      falls with the square root of the width, as the updates of wider layers add up
 first     word vectors and output biases are counted in the text (``--init counts``)
 softmax   over a sample of the words for the first part of the time, then over all of them; large
           vocabularies are trained on samples throughout
+patience  none, as the rate falls with the time: before it has fallen, no loss says that all is over
 
 Only what the user did not choose is chosen; one choice of a kind (a width, a dropout) leaves all
 of its kind to the user.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from nplm_cli.architectures import ARCHITECTURES, SPECIAL_SETTINGS
@@ -38,13 +38,13 @@ RATES = {
 SECOND_CORE, MOST_CORES = 0.8, 8
 # Share of the time that is not spent in training steps.
 OVERHEAD = 0.05
-# Passes over the text for which ``NOISE`` is right, and from which on there is no more of it.
-USUAL_PASSES, NOISY_PASSES = 10, 20
-MOST_DROPOUT = 0.7
-RISING_PASSES = 6
+NOISY_PASSES, RISING_PASSES = 10, 6
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
 SAMPLES = 1024
+# Words that the targets of a step add to its samples; words scored a token by an adaptive softmax,
+# in sizes of its head.
+TARGETS, ADAPTIVE_WORDS = 500, 2
 # Share of the time in which the softmax is one over samples and dropout may rise; weight decay.
 RISING_SHARE, DECAY = {"ffn": 0.5}, {"ffn": 0.05}
 USUAL_SHARE, USUAL_DECAY = 0.7, 0.02
@@ -75,6 +75,7 @@ KINDS = (
     {"batch", "bptt"},
     {"loss", "samples", "full_from", "softmax", "cutoffs", "tail_division"},
     {"schedule", "warmup"},
+    {"patience", "tolerance"},
     {"init", "vectors"},
     {"clip"},
     {"l2"},
@@ -83,35 +84,43 @@ KINDS = (
 
 def sized(
     config: Config, given: Collection[str], *, vocabulary: int, tokens: int, sentences: int,
-    cores: int, device: str, precision: str, elapsed: float = 0.0,
+    cores: int, device: str, precision: Callable[[Mapping[str, Any]], str], elapsed: float = 0.0,
 ) -> tuple[Config, dict[str, Any]]:  # fmt: skip
     """Return the settings for ``config.training.budget``, and those of them that were chosen here.
 
-    ``given`` are names of settings that the user chose; ``precision`` is what the device can do,
-    ``elapsed`` how many seconds of the budget are over.
+    ``given`` are names of settings that the user chose; ``precision`` says in which number format
+    a model of some settings computes, ``elapsed`` how many seconds of the budget are over.
     """
     training, model = config.training, config.model
     if training.budget is None or not model.neural:
         return config, {}
     seconds = max(1.0, budget_seconds(training.budget) - elapsed) * (1 - OVERHEAD)
-    rate = RATES.get((device, precision), RATES["cpu", "fp32"])
     helping = min(cores, MOST_CORES) - 1 if device == "cpu" else 0
-    operations = seconds * rate * (1 + SECOND_CORE * helping)
+    processor_seconds = seconds * (1 + SECOND_CORE * helping)
+    softmax = _softmax(model.arch, vocabulary)
+    chosen_softmax = config if KINDS[4] & set(given) else config.replace(**softmax)
+    scored = _words_scored(chosen_softmax, vocabulary)
+
+    def tokens_trained(shape: Mapping[str, Any]) -> float:
+        rate = RATES.get((device, precision(shape)), RATES["cpu", "fp32"])
+        return processor_seconds * rate / _operations(model.arch, shape, scored)
+
     fits = [
         width
         for width in WIDTHS
         if width * width <= tokens
-        and operations / _operations(model.arch, _shape(model.arch, width, "stream"), vocabulary)
-        >= TOKENS_A_SQUARE * width * width
+        and tokens_trained(_shape(model.arch, width, "stream")) >= TOKENS_A_SQUARE * width * width
     ]
     proposed = _shape(model.arch, max(fits, default=WIDTHS[0]), training.context)
     shape = _shape_of(model) if KINDS[0] & set(given) else proposed
-    passes = operations / _operations(model.arch, shape, vocabulary) / tokens
+    passes = tokens_trained(shape) / tokens
     proposed |= _noise(model.arch, passes)
     narrow = model.arch in ATTENTION or not shape["layers"]
     width = shape["dim"] if narrow else shape["hidden"]
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
-    proposed |= {**_softmax(model.arch, vocabulary), "init": "counts"}
+    proposed |= {**softmax, "init": "counts"}
+    if not KINDS[5] & set(given):
+        proposed["patience"] = 0
     idle = SPECIAL_SETTINGS - ARCHITECTURES[model.arch].settings
     if training.context == "sentence":
         idle |= {"bptt"}
@@ -143,8 +152,21 @@ def _shape_of(model: ModelConfig) -> dict[str, Any]:
     return {name: getattr(model, name) for name in (*names, "gate")}
 
 
-def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
-    """Floating-point operations of training on one token: six a multiplied weight."""
+def _words_scored(config: Config, vocabulary: int) -> float:
+    """Words that the softmax of a training goes over, in the mean of its whole time."""
+    training, model = config.training, config.model
+    share = 0.0 if training.loss == "full" else training.full_from
+    whole = vocabulary
+    if model.softmax == "adaptive":  # the head, and of the tail what its frequency asks for
+        whole = min(vocabulary, ADAPTIVE_WORDS * model.softmax_bounds(vocabulary)[0])
+    return share * min(training.samples + TARGETS, vocabulary) + (1 - share) * whole
+
+
+def _operations(arch: str, shape: Mapping[str, Any], words: float) -> float:
+    """Floating-point operations of training on one token: six a multiplied weight.
+
+    ``words`` are those that the softmax goes over.
+    """
     hidden, dim, layers = shape["hidden"], shape["dim"], shape["layers"]
     read = dim if arch in ATTENTION else hidden  # by the output layer
     match arch:
@@ -162,8 +184,6 @@ def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
         case _:
             gates = {"lstm": 4, "gru": 3}.get(arch, 1)
             inner = gates * hidden * (dim + hidden + 2 * (layers - 1) * hidden)
-    share = _rising(arch) if vocabulary <= FULL_SOFTMAX else 1.0
-    words = share * min(SAMPLES + 500, vocabulary) + (1 - share) * vocabulary
     if shape["tie"]:
         return 6.0 * (inner + (read * dim if read != dim else 0) + words * dim)
     return 6.0 * (inner + words * read)
@@ -171,15 +191,13 @@ def _operations(arch: str, shape: dict[str, Any], vocabulary: int) -> float:
 
 def _noise(arch: str, passes: float) -> dict[str, Any]:
     """Dropout for so many passes over the text."""
-    further = max(0.0, min(passes, NOISY_PASSES) - 1)
-    strength = (further / (USUAL_PASSES - 1)) ** 0.5
+    strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
     rates = NOISE.get(arch, TRANSFORMER_NOISE).items()
-    noise: dict[str, Any] = {
-        name: round(min(share * strength, MOST_DROPOUT), 2) for name, share in rates
-    }
+    noise: dict[str, Any] = {name: round(share * strength, 2) for name, share in rates}
     rising = min(_rising(arch), RISING_PASSES / max(passes, 1))
     noise["dropout_ramp"] = round(rising, 2) if strength else 0.0
-    noise["locked_dropout"] = arch in ("rnn", "gru", "lstm") and strength > 0
+    if arch in ("rnn", "gru", "lstm") and strength:
+        noise["locked_dropout"] = True
     return noise
 
 

@@ -79,11 +79,11 @@ def test_one_pass_needs_no_dropout():
 
 
 def passes_of_an_lstm(passes, *, cores, hidden=256, dim=128, vocabulary=40_000):
-    """The choice for a text that ten minutes are enough to read so many times."""
+    """The choice for a text, a long one, that ten hours are enough to read so many times."""
     a_token = 6 * (4 * hidden * (dim + hidden) + (SAMPLES + 500) * hidden)  # untied
-    operations = 600 * 0.95 * 130e9 * (1 + 0.8 * (cores - 1))
+    operations = 36_000 * 0.95 * 130e9 * (1 + 0.8 * (cores - 1))
     tokens = int(operations / a_token / passes)
-    config = Config().replace(arch="lstm", budget="10m", context="stream", hidden=hidden)
+    config = Config().replace(arch="lstm", budget="10h", context="stream", hidden=hidden)
     known = {"vocabulary": vocabulary, "tokens": tokens, "sentences": tokens // 20}
     _, chosen = sized(
         config, {"hidden", "budget"}, **known, cores=cores, device="cpu", precision=always("bf16")
@@ -102,6 +102,16 @@ def test_noise_is_the_root_of_the_further_passes(passes, strength, cores):
     for name, share in LSTM_NOISE.items():
         assert chosen[name] == pytest.approx(share * strength, abs=0.0051)
     assert chosen.get("locked_dropout", False) is (strength > 0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "more"), [(10**7, 1), (10**6, 1), (156_000, 1.591), (62_500, 2), (2_000, 4.729)]
+)
+def test_a_short_text_gets_more_noise(tokens, more):
+    """By the fourth root of what it lacks of a million tokens, up to three quarters dropped."""
+    chosen = choose("1000h", tokens=tokens, sentences=tokens // 20)[1]
+    for name, share in LSTM_NOISE.items():
+        assert chosen[name] == pytest.approx(min(share * more, 0.75), abs=0.0051)
 
 
 @pytest.mark.parametrize(("passes", "ramp"), [(0.9, 0), (2, 0.7), (8, 0.7), (12, 0.5), (24, 0.25)])

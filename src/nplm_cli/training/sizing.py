@@ -7,8 +7,9 @@ of English and Chinese news (docs/results.md) and written so that they stay sens
 width     the largest one of ``WIDTHS`` that the time lets see ``TOKENS_A_SQUARE`` h^2 tokens, and
           whose square the text has tokens for: more units than that are learned by heart
 noise     dropout grows with the square root of the passes over the text after the first: none for
-          one pass, the whole of ``NOISE`` from ``NOISY_PASSES`` on; it rises in the first part of
-          the training, at most ``RISING_PASSES``, as more of them learn by heart
+          one pass, the whole of ``NOISE`` from ``NOISY_PASSES`` on, and more of it in a text of
+          less than ``USUAL_TOKENS``, by the fourth root; it rises in the first part of the
+          training, at most ``RISING_PASSES``, as more of them learn by heart
 rate      falls with the square root of the width, as the updates of wider layers add up
 first     word vectors and output biases are counted in the text (``--init counts``)
 softmax   over a sample of the words for the first part of the time, then over all of them; large
@@ -39,6 +40,7 @@ SECOND_CORE, MOST_CORES = 0.8, 8
 # Share of the time that is not spent in training steps.
 OVERHEAD = 0.05
 NOISY_PASSES, RISING_PASSES = 10, 6
+USUAL_TOKENS, MOST_DROPOUT = 1_000_000, 0.75
 # Vocabularies up to this size finish on the full softmax.
 FULL_SOFTMAX = 30_000
 SAMPLES = 1024
@@ -114,7 +116,7 @@ def sized(
     proposed = _shape(model.arch, max(fits, default=WIDTHS[0]), training.context)
     shape = _shape_of(model) if KINDS[0] & set(given) else proposed
     passes = tokens_trained(shape) / tokens
-    proposed |= _noise(model.arch, passes)
+    proposed |= _noise(model.arch, passes, tokens)
     narrow = model.arch in ATTENTION or not shape["layers"]
     width = shape["dim"] if narrow else shape["hidden"]
     proposed |= _steps(model.arch, width, training.context, tokens / max(sentences, 1), device)
@@ -189,11 +191,14 @@ def _operations(arch: str, shape: Mapping[str, Any], words: float) -> float:
     return 6.0 * (inner + words * read)
 
 
-def _noise(arch: str, passes: float) -> dict[str, Any]:
-    """Dropout for so many passes over the text."""
+def _noise(arch: str, passes: float, tokens: int) -> dict[str, Any]:
+    """Dropout for so many passes over a text of so many tokens."""
     strength = min(1.0, (max(0.0, passes - 1) / (NOISY_PASSES - 1)) ** 0.5)
+    strength *= max(1.0, (USUAL_TOKENS / tokens) ** 0.25)
     rates = NOISE.get(arch, TRANSFORMER_NOISE).items()
-    noise: dict[str, Any] = {name: round(share * strength, 2) for name, share in rates}
+    noise: dict[str, Any] = {
+        name: round(min(share * strength, MOST_DROPOUT), 2) for name, share in rates
+    }
     rising = min(_rising(arch), RISING_PASSES / max(passes, 1))
     noise["dropout_ramp"] = round(rising, 2) if strength else 0.0
     if arch in ("rnn", "gru", "lstm") and strength:

@@ -177,7 +177,13 @@ def _tell_fit(fit: Fit, nll_N: np.ndarray, on_event: events.OnEvent) -> None:
             )
         )
     if fit.iterations >= MAX_ITERATIONS:
-        on_event(events.Message(f"EM was stopped after {fit.iterations:,} iterations", True))
+        on_event(
+            events.Message(
+                f"EM was stopped after {fit.iterations:,} iterations: parts that predict nearly "
+                "the same, whose weights hardly matter",
+                True,
+            )
+        )
 
 
 def _absolute(inputs: Sequence[str]) -> list[str]:

@@ -501,6 +501,17 @@ def test_another_precision_on_resume_is_said_and_stored(train):
     assert any("began in bf16" in text for text in warned)
 
 
+def test_a_length_that_lies_behind_is_said(train):
+    _, folder = train(config=SMALL.replace(epochs=None, steps=6))
+    said = []
+    pipeline.resume(folder, changes={"steps": 4}, on_event=said.append)
+    [text] = [e.text for e in said if isinstance(e, events.Message) and e.warning]
+    assert text == "step 6 is done, the new length ends at step 4: nothing more is trained"
+    said.clear()
+    pipeline.resume(folder, changes={"steps": 6}, on_event=said.append)
+    assert not [e for e in said if isinstance(e, events.Message) and e.warning]
+
+
 def test_threads_on_resume(train, monkeypatch):
     """No more than there are cores, unless the user asks; the bytes are others then."""
     _, folder = train(config=SMALL.replace(epochs=None, steps=3, threads=None))

@@ -62,7 +62,8 @@ def memory_estimate(run: Run, device: torch.device) -> str:
     line = (
         f"{config.model.arch}: {parameters:,} parameters, {train['predictions']:,} training tokens "
         f"({train['sentences']:,} sentences), vocabulary {vocabulary:,}; "
-        f"about {needed / 2**20:,.0f} MiB for weights, gradients and optimiser on {device}"
+        f"about {needed / 2**20:,.0f} MiB for weights, gradients, optimiser and a chunk of scores "
+        f"on {device}"
     )
     free = _free_memory(device)
     if free is not None and needed > free:

@@ -41,6 +41,14 @@ def overrun_warning(length: Length, config: TrainingConfig) -> str | None:
     )
 
 
+def beyond_warning(progress: Progress, total_steps: int) -> str:
+    """Return what to say where a training goes on to a length that lies behind it."""
+    return (
+        f"step {progress.step:,} is done, the new length ends at step {total_steps:,}: nothing "
+        "more is trained"
+    )
+
+
 def used_up_warning(progress: Progress, config: TrainingConfig, folder: Path) -> str:
     """Return what to say where a budget leaves nothing for a training that is to go on."""
     spent = max(progress.seconds, budget_seconds(config.budget) if config.budget else 0.0)

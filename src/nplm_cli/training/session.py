@@ -14,7 +14,7 @@ from nplm_cli.threads import available_cores
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.first_weights import from_counts, from_file
 from nplm_cli.training.loop import Trainer
-from nplm_cli.training.messages import used_up_warning
+from nplm_cli.training.messages import beyond_warning, used_up_warning
 from nplm_cli.training.precision import DTYPES, pick_precision
 from nplm_cli.training.store import RunFiles
 
@@ -117,6 +117,9 @@ def open_trainer(
         progress = trainer.progress
         done = "finished" if progress.finished else "going on"
         on_event(events.Message(f"{done} at step {progress.step:,}"))
+        total = trainer.length.total_steps
+        if changed and total is not None and progress.step > total:
+            on_event(events.Message(beyond_warning(progress, total), warning=True))
         used_up = progress.finished is None and trainer.length.is_used_up
         if progress.finished == "budget" or used_up:
             text = used_up_warning(progress, config.training, run.folder)

@@ -105,10 +105,10 @@ def test_noise_is_the_root_of_the_further_passes(passes, strength, cores):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "more"), [(10**7, 1), (10**6, 1), (156_000, 1.591), (62_500, 2), (2_000, 4.729)]
+    ("tokens", "more"), [(10**6, 1), (900_000, 1), (156_000, 1.5498), (56_250, 2), (2_000, 4.6058)]
 )
 def test_a_short_text_gets_more_noise(tokens, more):
-    """By the fourth root of what it lacks of a million tokens, up to three quarters dropped."""
+    """By the fourth root of what it lacks of 900,000 tokens, up to three quarters dropped."""
     chosen = choose("1000h", tokens=tokens, sentences=tokens // 20)[1]
     for name, share in LSTM_NOISE.items():
         assert chosen[name] == pytest.approx(min(share * more, 0.75), abs=0.0051)

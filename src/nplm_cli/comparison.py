@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nplm_cli import events
-from nplm_cli.config import Context
+from nplm_cli.config import OF_A_FILE, Context
 from nplm_cli.corpus.formats import Sentence, read_sentences
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import PartName, encode_sentences, open_parts
@@ -138,7 +138,7 @@ def _read(
     run: Run, name: str, inputs: Sequence[str], context: Context, tell: Callable[[str], None]
 ) -> ScoredText:
     """Any text, read as the run's training text was."""
-    settings = dataclasses.replace(run.config.corpus, format="auto", encoding="auto")
+    settings = dataclasses.replace(run.config.corpus, **OF_A_FILE)
     reader = read_sentences(inputs, settings, recipe=run.recipe, on_event=tell)
     digests: list[bytes] = []
 

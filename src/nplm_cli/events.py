@@ -43,3 +43,9 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """Take no notice."""
+
+
+def message(text: str) -> Message:
+    """The message of a line of the readers, whose warnings begin with ``warning:``."""
+    told = text.removeprefix("warning: ")
+    return Message(told, warning=told != text)

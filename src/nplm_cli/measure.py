@@ -9,7 +9,7 @@ import numpy as np
 from nplm_cli import events
 from nplm_cli.architectures import ARCHITECTURES
 from nplm_cli.artifacts import read_json
-from nplm_cli.config import CacheConfig, Context, DynamicConfig
+from nplm_cli.config import OF_A_FILE, CacheConfig, Context, DynamicConfig
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
@@ -128,11 +128,11 @@ def read_text(
     corpus_changes: dict[str, Any] | None = None,
     on_event: events.OnEvent = events.ignore,
 ) -> Part:
-    """Read a text as the training text of a run was read, but for its format and encoding."""
+    """Read a text as the training text of a run was read, but for what each file has its own."""
     from nplm_cli.corpus.formats import read_sentences
     from nplm_cli.corpus.shards import encode_sentences
 
-    changes = {"format": "auto", "encoding": "auto", **(corpus_changes or {})}
+    changes = {**OF_A_FILE, **(corpus_changes or {})}
     settings = dataclasses.replace(run.config.corpus, **changes)
     # What the user says of this text stands above how the training text was read.
     kept = {k: changes[k] for k in ("sentences", "blank_lines") if changes.get(k, "auto") != "auto"}
@@ -140,7 +140,7 @@ def read_text(
         inputs,
         settings,
         recipe=dataclasses.replace(run.recipe, **kept),
-        on_event=lambda text: on_event(events.Message(text)),
+        on_event=lambda text: on_event(events.message(text)),
     )
     return encode_sentences(reader, run.vocabulary)
 

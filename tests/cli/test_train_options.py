@@ -7,6 +7,7 @@ in the table fails the first test.
 
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,17 @@ def reports_test(a: Trained, b: Trained) -> None:
     )
 
 
+def replaces(a: Trained, b: Trained) -> None:
+    weights(a, b)
+    assert "U+FFFD" in b.file("report.json")["notes"][0]
+    assert not a.file("report.json")["notes"]
+
+
+def reads_the_source(a: Trained, b: Trained) -> None:
+    weights(a, b)
+    assert "\n<\t" in (b.folder / "vocabulary.tsv").read_text("utf-8")
+
+
 def replaced(a: Trained, b: Trained) -> None:
     assert a.result.code == b.result.code == 0
     weights(a, b)
@@ -138,7 +150,9 @@ FAR = ("--valid", "FAR", *SGD, "--eval-every", "2", "--schedule", "constant", "-
 TABLE: dict[str, Row] = {
     "lang": (("TEXT=zh.txt",), ("--lang", "char"), weights),
     "format": (("TEXT=en.txt",), ("--format", "segmented"), weights),
-    "encoding": (("TEXT=en.txt", "--lang", "en"), ("--encoding", "utf-16-le"), weights),
+    "encoding": (("TEXT=en.txt", "--lang", "en"), ("--encoding", "cp1252"), weights),
+    "errors": (("TEXT=en.txt", "--lang", "en"), ("--errors", "replace"), replaces),
+    "markup": (("TEXT=en.txt", "--lang", "en"), ("--markup", "text"), reads_the_source),
     "sentences": (("TEXT=en.txt",), ("--sentences", "line"), weights),
     "blank_lines": (("TEXT=en.txt",), ("--blank-lines", "keep"), weights),
     "compounds": (("TEXT=tagged.gbk.txt",), ("--compounds", "join"), weights),
@@ -301,8 +315,8 @@ def run(nplm, texts, files, tmp_path_factory):
 def test_each_option_changes_what_it_is_for(run, name, monkeypatch, request):
     context, option, check = TABLE[name]
     changed = (*context, *option)
-    if name == "encoding":
-        changed = ("TEXT=utf16.txt", *changed[1:])
+    if name in OTHER_TEXTS:
+        changed = (f"TEXT={OTHER_TEXTS[name]}", *changed[1:])
     if name == "budget":
         # A training's clock starts with its process, of which this one is no fair example.
         monkeypatch.setattr("nplm_cli.cli.train_command.process_age", lambda: 0.0)
@@ -312,16 +326,24 @@ def test_each_option_changes_what_it_is_for(run, name, monkeypatch, request):
     check(run(context), run(changed))
 
 
+# Texts that cannot be read without the option.
+OTHER_TEXTS = {"encoding": "western.txt", "errors": "damaged.txt", "markup": "page.html"}
+
+
 @pytest.fixture(scope="module", autouse=True)
-def utf16(texts):
-    """English whose bytes are UTF-16 without a mark: auto takes it for binary."""
+def other_texts(texts):
+    """English in an encoding of its own, with a bad byte, and as a page."""
     text = (texts / "en.txt").read_text("utf-8")
-    (texts / "utf16.txt").write_bytes(text.replace("a", "e").encode("utf-16-le"))
+    (texts / "western.txt").write_bytes(text.replace("a", "\xe9").encode("cp1252"))
+    (texts / "damaged.txt").write_bytes(text.encode().replace(b"book", b"b\xffk"))
+    (texts / "page.html").write_text("<html>\n<p>" + text.replace("\n", "\n<p>"), "utf-8")
 
 
-def test_encoding_is_needed(nplm, texts, tmp_path):
-    line = ("train", texts / "utf16.txt", "-o", tmp_path / "run", "-q")
-    nplm(*line).refused("utf-16-le")
+def test_the_options_are_needed(nplm, texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lxml", None)
+    for option, text in OTHER_TEXTS.items():
+        line = ("train", texts / text, "-o", tmp_path / "run", "-q")
+        nplm(*line).refused(f"--{option}")
 
 
 def test_checkpoint_every(nplm, texts, tmp_path, monkeypatch):

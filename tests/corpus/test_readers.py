@@ -2,12 +2,15 @@ import gzip
 import hashlib
 import io
 import os
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nplm_cli.corpus import readers
+from nplm_cli.config import CorpusConfig
+from nplm_cli.corpus import compression, readers
+from nplm_cli.corpus.formats import read_sentences
 from nplm_cli.corpus.readers import list_files, read_lines
 from nplm_cli.errors import ConfigError, InputError
 
@@ -26,6 +29,7 @@ def of_bytes(data, **options):
 @pytest.fixture(params=[1, 2, 3, 7, 1 << 20])
 def block_bytes(request, monkeypatch):
     monkeypatch.setattr(readers, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(compression, "PIECE_BYTES", request.param)
 
 
 ENCODED = {
@@ -141,7 +145,7 @@ def test_binary_is_refused():
     with pytest.raises(InputError, match=r"binary data \(a NUL at byte 3\)"):
         of_bytes(b"abc\0def")
     with pytest.raises(InputError, match="--encoding utf-16-le"):
-        of_bytes("abc".encode("utf-16-le"))
+        of_bytes(b"abc\n" * 1000 + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -163,10 +167,6 @@ def test_binary_is_refused():
 @pytest.mark.usefixtures("block_bytes")
 def test_line_ends(data, lines):
     assert of_bytes(data, encoding="utf-8") == lines
-
-
-def test_a_later_mark_is_text():
-    assert of_bytes("a\n\ufeffb".encode()) == ["a", "\ufeffb"]
 
 
 def test_gzip_members_and_padding():
@@ -256,8 +256,15 @@ def test_standard_input_is_the_default(monkeypatch):
 @settings(max_examples=300, deadline=None)
 @given(
     st.binary(max_size=60)
-    | st.binary(max_size=40).map(lambda b: b"\x1f\x8b" + b)
+    | st.builds(
+        bytes.__add__,
+        st.sampled_from(
+            [b"\x1f\x8b", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"<html>"]
+        ),
+        st.binary(max_size=40),
+    )
     | st.text().map(str.encode)
+    | st.text().map(lambda text: text.encode("utf-16-le", "ignore"))
 )
 def test_arbitrary_bytes_are_read_or_refused(data):
     message, lines = "", []
@@ -280,4 +287,38 @@ def test_lines_are_those_of_universal_newlines(text, size):
     if not expected[-1]:
         expected.pop()
     blocks = iter([text[i : i + size] for i in range(0, len(text), size)])
-    assert [line for lines in readers._split_lines(blocks) for line in lines] == expected
+    assert [line for lines in readers.split_lines(blocks) for line in lines] == expected
+
+
+def test_a_line_of_any_length_costs_its_own_length():
+    line = "第一行，有字。" * 300_000
+    data = (line + "\n").encode() + b"short\n"
+    tracemalloc.start()
+    found = [len(text) for text in of_bytes(data)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [len(line), 5]
+    # The line twice (its pieces, and whole) at two bytes a character, and a few blocks.
+    assert peak < 2 * 2 * len(line) + 8 * (1 << 20)
+
+
+def test_a_line_that_would_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(readers, "MAX_LINE_CHARACTERS", 100)
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 16)
+    assert of_bytes(b"a" * 90 + b"\n" + b"b" * 90) == ["a" * 90, "b" * 90]
+    with pytest.raises(InputError, match="standard input: a line of more than 100 characters"):
+        of_bytes(b"a" * 90 + b"\n" + b"b" * 200)
+
+
+def test_many_long_lines_are_not_gathered_to_see_the_format():
+    read = 0
+
+    class Endless(io.RawIOBase):
+        def read(self, size=-1):
+            nonlocal read
+            read += 1
+            return b"word " * 200_000 + b"\n"
+
+    reader = read_sentences(["-"], CorpusConfig(), stdin=Endless())
+    assert reader.recipe.lang == "en"
+    assert read < 8

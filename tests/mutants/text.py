@@ -51,8 +51,8 @@ MUTANTS = (
     mutant(
         "BOM kept",
         "the first word of a file begins with an invisible character",
-        ("corpus/encodings.py", "block = block[len(mark) :]", "block = block[0:]"),
-        ("corpus/encodings.py", "text = text[1:]", "text = text[0:]"),
+        ("corpus/decoder.py", "block = block[len(mark) :]", "block = block[0:]"),
+        ("corpus/decoder.py", "text = text.replace(_MARK, \"\")", "text = text[0:]"),
         tests="corpus",
     ),
     mutant(

@@ -75,6 +75,12 @@ def eval_cli(
         str | None, typer.Option(metavar="raw|segmented|pku", help="Format of the text.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the text.")] = None,
+    errors: Annotated[
+        str | None, typer.Option(metavar="strict|replace", help="What to do about bad bytes.")
+    ] = None,
+    markup: Annotated[
+        str | None, typer.Option(metavar="auto|text|html", help="Source or text of HTML pages.")
+    ] = None,
     sentences: Annotated[
         str | None, typer.Option(metavar="line|split", help="What a sentence is.")
     ] = None,
@@ -101,6 +107,8 @@ def eval_cli(
     given = {
         "format": format,
         "encoding": encoding,
+        "errors": errors,
+        "markup": markup,
         "sentences": sentences,
         "blank_lines": blank_lines,
     }

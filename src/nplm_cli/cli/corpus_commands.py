@@ -40,12 +40,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _reader(inputs: list[str], config: CorpusConfig, view: ProgressView) -> CorpusReader:
-    return read_sentences(inputs, config, on_event=lambda text: view(events.Message(text)))
+    return read_sentences(inputs, config, on_event=lambda text: view(events.message(text)))
 
 
 def _counts_line(reader: CorpusReader) -> str:
     c = reader.counts
     extra = f", {c.malformed_total:,} malformed tokens" if c.malformed_total else ""
+    if c.replaced:
+        extra += f", {c.replaced:,} bad byte sequences replaced"
     return (
         f"{c.files:,} file{'s' if c.files != 1 else ''}, {c.lines:,} lines "
         f"({c.blank_lines:,} blank), "

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NoReturn, TextIO
 
@@ -134,3 +134,13 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Warn on stderr."""
     note(f"warning: {text}")
+
+
+def teller(quiet: bool) -> Callable[[str], None]:
+    """What takes the lines of the readers: tells all, or the warnings alone."""
+
+    def tell(text: str) -> None:
+        if not quiet or text.startswith("warning: "):
+            note(text)
+
+    return tell

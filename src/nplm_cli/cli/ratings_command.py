@@ -1,6 +1,6 @@
 """``nplm similarity`` and ``nplm analogy``: word vectors against people's ratings and analogies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,7 +53,7 @@ def similarity_cli(
     """Compare cosines with people's ratings of similarity: Spearman's rho and coverage."""
     from nplm_cli.vectors.ratings import MIN_PAIRS, rate_similarity, read_ratings
 
-    tell = _teller(quiet)
+    tell = output.teller(quiet)
     rated = [(shown_name(file), read_ratings(file, on_event=tell)) for file in list_files(files)]
     lookup, _ = open_lookup(source, vectors, ignore_case)
     results = []
@@ -190,7 +190,7 @@ def _answer_files(
 ) -> None:
     from nplm_cli.vectors.analogy import answer_questions, read_questions
 
-    tell = _teller(quiet)
+    tell = output.teller(quiet)
     asked = [(shown_name(file), read_questions(file, on_event=tell)) for file in list_files(names)]
     lookup, _ = open_lookup(source, vectors, ignore_case, restrict)
     results = []
@@ -230,10 +230,6 @@ def _write_accuracies(results: Sequence[dict[str, Any]]) -> None:
 
     columns = [f"{method}_{part}" for method in METHODS for part in parts]
     output.write_table(["file", "section", "questions", "covered", *columns], list(rows()))
-
-
-def _teller(quiet: bool) -> Callable[[str], None]:
-    return (lambda text: None) if quiet else output.note
 
 
 def _without(record: dict[str, Any], key: str) -> dict[str, Any]:

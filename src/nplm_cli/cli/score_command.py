@@ -67,6 +67,13 @@ def score_cli(
     ] = "line",
     segmented: Segmented = False,
     encoding: Annotated[str, typer.Option(help="Encoding of files and stdin.")] = "auto",
+    errors: Annotated[
+        str,
+        typer.Option(
+            metavar="strict|replace",
+            help="Bytes that are no text: an error, or U+FFFD in their place, counted.",
+        ),
+    ] = "strict",
     cache: Caches = None,
     cache_size: CacheSizes = None,
     cache_theta: CacheThetas = None,
@@ -77,14 +84,14 @@ def score_cli(
     quiet: Quiet = False,
 ) -> None:
     """Score sentences: log-probability and surprisal, in all or token by token."""
-    from nplm_cli.corpus.encodings import checked_encoding
+    from nplm_cli.corpus.encodings import checked_encoding, checked_errors
     from nplm_cli.query.cache_use import use_caches
     from nplm_cli.query.run import Run
     from nplm_cli.query.sentences import SentenceReader, score_sentences
 
     if base not in BASES:
         raise ConfigError(f"--base {base!r}: expected 2, e or 10")
-    encoding = checked_encoding(encoding)
+    encoding, errors = checked_encoding(encoding), checked_errors(errors)
     layouts = ("auto", "table", "tsv", "json", "kenlm", "srilm")
     if format not in layouts:
         raise ConfigError(f"--format {format!r}: expected one of {', '.join(layouts[1:])}")
@@ -125,7 +132,14 @@ def score_cli(
         raise ConfigError("no sentence: give one, or - for standard input, or --file FILE")
     # Where anything runs on from line to line, all lines are there before the first is scored.
     whole = running or any(record["reach"] == "text" for record in caches)
-    batches = batches_of_lines(sentences or [], file or [], encoding, whole=whole)
+    batches = batches_of_lines(
+        sentences or [],
+        file or [],
+        encoding,
+        whole=whole,
+        errors=errors,
+        on_event=output.teller(quiet),
+    )
     scored = (
         sentence
         for texts, starts in batches

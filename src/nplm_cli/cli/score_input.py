@@ -4,14 +4,28 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nplm_cli.cli import output
+from nplm_cli.corpus.decoder import Decoder
+from nplm_cli.corpus.encodings import decode_replacing, replaced_note
+from nplm_cli.corpus.readers import read_lines, split_lines
 from nplm_cli.errors import InputError
+
+# Of standard input each line is decided on its own, for more may be long in coming.
+CANDIDATES = ("utf-8", "gb18030")
+_BLOCK_BYTES = 1 << 16
+_STDIN = "standard input"
 
 
 def batches_of_lines(
-    sentences: list[str], files: list[str], encoding: str, *, whole: bool
+    sentences: list[str],
+    files: list[str],
+    encoding: str,
+    *,
+    whole: bool,
+    errors: str = "strict",
+    on_event: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Yield batches of lines, and the lines of each at which a new text begins.
 
@@ -20,16 +34,19 @@ def batches_of_lines(
     one batch: the arguments or standard input as a text, then each file.
     """
     own: Iterator[list[str]]
-    own = _stdin_lines(encoding) if sentences == ["-"] else iter([sentences] if sentences else [])
+    if sentences == ["-"]:
+        own = _stdin_lines(encoding, errors, on_event)
+    else:
+        own = iter([sentences] if sentences else [])
     if not whole:
         yield from ((batch, [0]) for batch in own)
-        lines = _file_lines(files, encoding)
+        lines = _file_lines(files, encoding, errors, on_event)
         while batch := [text for _, text in itertools.islice(lines, 256)]:
             yield batch, [0]
         return
     texts = [text for batch in own for text in batch]
     starts, before = [0], None
-    for index, text in _file_lines(files, encoding):
+    for index, text in _file_lines(files, encoding, errors, on_event):
         if index != before:
             starts.append(len(texts))
             before = index
@@ -37,21 +54,39 @@ def batches_of_lines(
     yield texts, starts
 
 
-def _file_lines(files: list[str], encoding: str) -> Iterator[tuple[int, str]]:
+def _file_lines(
+    files: list[str], encoding: str, errors: str, on_event: Callable[[str], None] | None
+) -> Iterator[tuple[int, str]]:
     """Lines of files, each with the number of its file."""
     if files:
-        from nplm_cli.corpus.readers import read_lines
+        for line in read_lines(files, encoding, errors=errors, on_event=on_event):
+            yield line.file_index, line.text
 
-        yield from ((line.file_index, line.text) for line in read_lines(files, encoding))
 
-
-def _stdin_lines(encoding: str) -> Iterator[list[str]]:
+def _stdin_lines(
+    encoding: str, errors: str, on_event: Callable[[str], None] | None
+) -> Iterator[list[str]]:
     """Whole lines as they arrive, in batches of what has arrived."""
+    if encoding == "auto":
+        batches = _decided_lines(errors, on_event)
+    else:
+        decoder = Decoder(_STDIN, encoding, on_event, errors=errors)
+        batches = split_lines(decoder.decode(_stdin_blocks()), _STDIN)
+    for texts in batches:
+        yield texts
+        output.flush()
+
+
+def _stdin_blocks() -> Iterator[bytes]:
+    while block := os.read(sys.stdin.fileno(), _BLOCK_BYTES):
+        yield block
+
+
+def _decided_lines(errors: str, on_event: Callable[[str], None] | None) -> Iterator[list[str]]:
+    """Lines, each in the first of the candidates that it is valid in."""
     rest = b""
-    number = 0
-    codecs = ("utf-8", "gb18030") if encoding == "auto" else (encoding,)
-    while True:
-        block = os.read(sys.stdin.fileno(), 1 << 16)
+    number = replaced = 0
+    for block in itertools.chain(_stdin_blocks(), [b""]):
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         if not block and rest:
@@ -59,22 +94,22 @@ def _stdin_lines(encoding: str) -> Iterator[list[str]]:
         texts = []
         for line in lines:
             number += 1
-            text = _decoded(line, number, codecs)
+            text, bad = _decoded(line, number, errors)
+            replaced += bad
             texts.append(text.removesuffix("\r").removeprefix("\ufeff" if number == 1 else ""))
         if texts:
             yield texts
-            output.flush()
-        if not block:
-            return
+    if replaced and on_event is not None:
+        on_event(f"warning: {replaced_note(_STDIN, replaced)}")
 
 
-def _decoded(line: bytes, number: int, codecs: tuple[str, ...]) -> str:
-    """Text of a line in the first encoding that it is valid in."""
-    for codec in codecs:
+def _decoded(line: bytes, number: int, errors: str) -> tuple[str, int]:
+    for codec in CANDIDATES:
         with contextlib.suppress(UnicodeDecodeError):
-            return line.decode(codec)
+            return line.decode(codec), 0
+    if errors == "replace":
+        return decode_replacing(line, CANDIDATES[0])
     raise InputError(
-        f"standard input:{number}: neither {' nor '.join(codecs)}; give --encoding NAME"
-        if len(codecs) > 1
-        else f"standard input:{number}: not {codecs[0]}; give another --encoding"
+        f"{_STDIN}:{number}: neither {' nor '.join(CANDIDATES)}; give --encoding NAME, or replace "
+        "what is bad with --errors replace"
     )

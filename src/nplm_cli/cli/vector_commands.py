@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -163,6 +164,14 @@ def export_cli(
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of --sentences.", show_default="auto")
     ] = None,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="strict|replace",
+            help="Bytes of --sentences that are no text: an error, or U+FFFD, counted.",
+            show_default="strict",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write word vectors, or vectors of sentences, in a format that other programs read."""
@@ -178,13 +187,20 @@ def export_cli(
     if str(file) == "-" and format not in SINGLE_FILE:
         raise ConfigError(f"--format {format} cannot go to stdout: name a file")
     if sentences is None:
-        if segmented or encoding is not None:
-            raise ConfigError("--segmented and --encoding belong to --sentences TEXTFILE")
+        if segmented or encoding is not None or errors is not None:
+            raise ConfigError("--segmented, --encoding and --errors belong to --sentences TEXTFILE")
         keyed, _ = open_vectors(source, vectors or "input")
     else:
         if vectors is not None:
             raise ConfigError("--vectors chooses word vectors: leave it out beside --sentences")
-        texts, found = _sentence_vectors(source, sentences, encoding or "auto", segmented)
+        texts, found = _sentence_vectors(
+            source,
+            sentences,
+            encoding or "auto",
+            errors or "strict",
+            segmented,
+            output.teller(quiet),
+        )
         keyed = number_sentences(found)
     if str(file) == "-":
         with output.to_stdout():
@@ -202,7 +218,12 @@ def export_cli(
 
 
 def _sentence_vectors(
-    source: Path, text: str, encoding: str, segmented: bool
+    source: Path,
+    text: str,
+    encoding: str,
+    errors: str,
+    segmented: bool,
+    tell: Callable[[str], None],
 ) -> tuple[list[str], Any]:
     """Lines of a text and their vectors by a run."""
     from nplm_cli.corpus.readers import read_lines, shown_name
@@ -220,7 +241,7 @@ def _sentence_vectors(
         sentence_vectors(scorer, [])  # says so before the text is read
     reader = SentenceReader(run.recipe, segmented)
     texts, ids = [], []
-    for line in read_lines([text], encoding):
+    for line in read_lines([text], encoding, errors=errors, on_event=tell):
         texts.append(line.text)
         [(_, spans)] = reader.sentences(line.text)  # one: the reader does not split, it warns
         ids.append(run.vocabulary.encode(span.token for span in spans))

@@ -15,7 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from nplm_cli.config.corpus import DEFAULT_MAX_SIZE, CorpusConfig, SplitConfig, VocabularyConfig
+from nplm_cli.config.corpus import (
+    DEFAULT_MAX_SIZE,
+    OF_A_FILE,
+    CorpusConfig,
+    SplitConfig,
+    VocabularyConfig,
+)
 from nplm_cli.config.homework import HomeworkConfig, parse_band
 from nplm_cli.config.mixture import (
     CacheConfig,
@@ -40,6 +46,7 @@ __all__ = [
     "DEFAULT_EPOCHS",
     "DEFAULT_LR",
     "DEFAULT_MAX_SIZE",
+    "OF_A_FILE",
     "PRESETS",
     "SECTIONS",
     "CacheConfig",

@@ -1,7 +1,7 @@
 """Settings of the stages before the model: text, split, vocabulary."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nplm_cli.config.section import Section, option
 from nplm_cli.errors import ConfigError
@@ -18,7 +18,17 @@ class CorpusConfig(Section):
         "auto", "Raw text, words separated by spaces, or People's Daily word/tag markup."
     )
     encoding: str = option(
-        "auto", "Encoding of the input; auto tries UTF-8, then GB18030.", metavar="NAME"
+        "auto",
+        "Encoding of the input; auto knows UTF-8, UTF-16, UTF-32, GB18030 and Big5.",
+        metavar="NAME",
+    )
+    errors: Literal["strict", "replace"] = option(
+        "strict", "Bytes that are no text: an error, or U+FFFD in their place, counted."
+    )
+    markup: Literal["auto", "text", "html"] = option(
+        "auto",
+        "Of HTML pages (by name or beginning) the visible text; text: their source, "
+        "html: all files are pages.",
     )
     sentences: Literal["auto", "line", "split"] = option(
         "auto",
@@ -84,3 +94,11 @@ class VocabularyConfig(Section):
 
 
 DEFAULT_MAX_SIZE = 20_000
+
+# What is looked at anew in each text, whatever was said of the training text.
+OF_A_FILE: dict[str, Any] = {
+    "format": "auto",
+    "encoding": "auto",
+    "errors": "strict",
+    "markup": "auto",
+}

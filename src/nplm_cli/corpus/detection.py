@@ -1,13 +1,16 @@
 """What kind of text this is, seen from its first lines: language and format."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from nplm_cli.corpus import pku
+from nplm_cli.corpus.readers import Line
 from nplm_cli.corpus.tokenizers import UNKNOWN, count_chinese
 
 HEAD_LINES = 1000
+# ... or fewer, where they are long: this many characters are looked at.
+HEAD_CHARACTERS = 1 << 20
 PKU_SHARE = 0.9
 # Chinese when at least this share of the letters is: an English name or address changes nothing.
 CHINESE_SHARE = 0.2
@@ -33,6 +36,26 @@ class Kind(NamedTuple):
 
     lang: Language
     format: Format
+
+
+def head_lines(lines: Iterator[Line]) -> list[Line]:
+    """Take the first lines, as many as there is to look at."""
+    head: list[Line] = []
+    left = HEAD_CHARACTERS
+    while len(head) < HEAD_LINES and left > 0 and (line := next(lines, None)) is not None:
+        head.append(line)
+        left -= len(line.text)
+    return head
+
+
+def texts_of(lines: Iterable[Line]) -> list[str]:
+    """The texts of ``lines``, cut where there is enough to look at."""
+    texts: list[str] = []
+    left = HEAD_CHARACTERS
+    for line in lines:
+        texts.append(line.text[: max(left, 0)])
+        left -= len(line.text)
+    return texts
 
 
 def detect(texts: Sequence[str]) -> Kind:

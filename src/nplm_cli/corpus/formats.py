@@ -5,19 +5,21 @@ Everything streams; memory is bounded by the first 1,000 lines and the longest p
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus import pku
 from nplm_cli.corpus.detection import (
-    HEAD_LINES,
     SHOWN_FORMAT,
     Format,
     Kind,
     detect,
+    head_lines,
     is_obviously_raw,
+    texts_of,
 )
+from nplm_cli.corpus.encodings import replaced_note
 from nplm_cli.corpus.paragraphs import paragraphs
 from nplm_cli.corpus.readers import Digest, Line, list_files, read_lines, shown_name
 from nplm_cli.corpus.recipe import TextRecipe
@@ -49,7 +51,10 @@ class Sentence(NamedTuple):
 
 @dataclasses.dataclass
 class ReadCounts:
-    """What was read; ``characters`` are those of the tokens, white space not among them."""
+    """What was read; ``characters`` are those of the tokens, white space not among them.
+
+    ``malformed`` and ``replaced_files`` are lists for the user, of no more than the first few.
+    """
 
     files: int = 0
     lines: int = 0
@@ -60,6 +65,14 @@ class ReadCounts:
     escaped: int = 0
     malformed_total: int = 0
     malformed: list[str] = dataclasses.field(default_factory=list)
+    replaced: int = 0
+    replaced_files: list[str] = dataclasses.field(default_factory=list)
+
+    def add_replaced(self, name: str, number: int) -> None:
+        """Note how many bad byte sequences of a file became U+FFFD."""
+        self.replaced += number
+        if len(self.replaced_files) < LISTED_FAULTS:
+            self.replaced_files.append(replaced_note(name, number))
 
 
 def read_sentences(
@@ -81,10 +94,19 @@ def read_sentences(
     """
     files = list_files(inputs)
     shown = list(inputs)
+    counts = ReadCounts(files=len(files))
     lines = read_lines(
-        files, config.encoding, stdin=stdin, digest=digest, on_event=on_event, on_bytes=on_bytes
+        files,
+        config.encoding,
+        errors=config.errors,
+        markup=config.markup,
+        stdin=stdin,
+        digest=digest,
+        on_event=on_event,
+        on_bytes=on_bytes,
+        on_replaced=counts.add_replaced,
     )
-    return CorpusReader(lines, config, recipe, len(files), shown, on_event)
+    return CorpusReader(lines, config, recipe, counts, shown, on_event)
 
 
 class CorpusReader:
@@ -99,12 +121,12 @@ class CorpusReader:
         lines: Iterator[Line],
         config: CorpusConfig,
         recipe: TextRecipe | None,
-        files: int,
+        counts: ReadCounts,
         inputs: Sequence[str],
         on_event: Callable[[str], None] | None = None,
     ):
         """Take lines from ``read_lines``; made by ``read_sentences``."""
-        self.counts = ReadCounts(files=files)
+        self.counts = counts
         self.warnings: list[str] = []
         self._lines = lines
         self._config = config
@@ -122,13 +144,13 @@ class CorpusReader:
     def recipe(self) -> TextRecipe:
         """How the text becomes tokens, resolved from the settings and the first lines."""
         if self._recipe is None:
-            self._head = list(islice(self._lines, HEAD_LINES))
+            self._head = head_lines(self._lines)
             self._recipe = self._resolved()
         return self._recipe
 
     def _resolved(self) -> TextRecipe:
         config, given = self._config, self._given
-        kind = detect([line.text for line in self._head])
+        kind = detect(texts_of(self._head))
         if given is not None:
             return dataclasses.replace(given, format=self._format_beside(given, kind))
         lang = kind.lang if config.lang == "auto" else config.lang
@@ -156,7 +178,7 @@ class CorpusReader:
         if not self._head:
             return given.format
         found = kind.format
-        if found == "raw" != given.format and not is_obviously_raw([x.text for x in self._head]):
+        if found == "raw" != given.format and not is_obviously_raw(texts_of(self._head)):
             found = "segmented"
         if found != given.format:
             self._on_event(

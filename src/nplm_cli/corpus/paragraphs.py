@@ -1,10 +1,10 @@
 """Hard-wrapped lines become paragraphs again; other lines are paragraphs as they are."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice, pairwise
+from itertools import chain, groupby, pairwise
 from unicodedata import east_asian_width
 
-from nplm_cli.corpus.detection import HEAD_LINES
+from nplm_cli.corpus.detection import head_lines
 from nplm_cli.corpus.readers import Line
 from nplm_cli.corpus.tokenizers import count_chinese
 
@@ -28,7 +28,7 @@ def paragraphs(lines: Iterable[Line]) -> Iterator[Line]:
     room: a heading, a verse, an entry of a list. The number is that of the first line.
     """
     for _, group in groupby(lines, key=lambda line: line.file_index):
-        head = list(islice(group, HEAD_LINES))
+        head = head_lines(group)
         width = wrap_width([line.text for line in head])
         rest = chain(head, group)  # noqa: B031 (goes on where the head ended)
         for paragraph in rest if width is None else _joined(rest, width):

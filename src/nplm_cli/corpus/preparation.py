@@ -68,6 +68,7 @@ def prepare(
     stores: dict[str, TokenStore] = {}
     inputs_record: dict[str, Any] = {}
     recipe: TextRecipe | None = None
+    notes: list[str] = []  # on the text
     for name, inputs in sources.by_part().items():
         digest = hashlib.sha256()
         store = TokenStore(data, f"{name}.first-pass", types)
@@ -75,6 +76,7 @@ def prepare(
         for tokens in store.read(reader):
             on_event(events.Progress(f"reading {name}", tokens, None, f"{tokens:,} tokens"))
         recipe = recipe or reader.recipe
+        notes += reader.counts.replaced_files
         stores[name] = store
         inputs_record[name] = {
             "inputs": [i if i == "-" else os.path.abspath(i) for i in inputs],
@@ -117,7 +119,7 @@ def prepare(
             "vocabulary_sha256": sha256_of_file(folder / "vocabulary.tsv"),
             "unk_types": cut.unk_types,
             "unk_reason": cut.unk_reason,
-            "notes": list(cut.notes),
+            "notes": [*notes, *cut.notes],
         },
     )
 
@@ -134,7 +136,7 @@ def _reading(
         config.corpus,
         recipe=recipe,
         digest=digest,
-        on_event=lambda text: on_event(events.Message(text)),
+        on_event=lambda text: on_event(events.message(text)),
     )
 
 

@@ -1,24 +1,42 @@
-"""Files, folders and standard input become lines of text: encodings, gzip, line ends, limits.
+"""Files, folders and standard input become lines of text.
 
-A file passes three steps, each a generator that holds one block: raw bytes, decompressed bytes
-(``COMPRESSIONS``, recognised by magic number), text (``encodings.Decoder``), lines.
+A file passes up to five steps, each a generator that holds one block: raw bytes, decompressed
+bytes (``compression``), text (``decoder``), of a page the visible text (``pages``), lines.
 """
 
 import contextlib
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from nplm_cli.corpus.encodings import Decoder, checked_encoding
-from nplm_cli.errors import InputError
+from nplm_cli.corpus.compression import decompressed, gathered
+from nplm_cli.corpus.decoder import Decoder
+from nplm_cli.corpus.encodings import checked_encoding, checked_errors
+from nplm_cli.corpus.pages import HEAD_BYTES, declared_encoding, is_page, visible_text
+from nplm_cli.errors import ConfigError, InputError, did_you_mean
 
 BLOCK_BYTES = 1 << 20
-MAGIC_BYTES = 8
 STDIN = "-"
+MARKUPS = ("auto", "text", "html")
+# A line is in memory as a whole: this many characters take up to 1 GiB.
+MAX_LINE_CHARACTERS = 1 << 28
+# First bytes of files that people take for text.
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive (or a document of an office program)",
+    b"\xd0\xcf\x11\xe0": "a document of an office program",
+    b"%PDF-": "a PDF document",
+    b"{\\rtf": "an RTF document",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!\x1a": "a rar archive",
+    b"\x1f\x9d": "data compressed by compress (.Z)",
+    b"\x04\x22\x4d\x18": "data compressed by lz4",
+}
+TAR_MAGIC = slice(257, 262)
+# Enough for the longest byte order mark.
+MARK_BYTES = 8
 
 
 class Digest(Protocol):
@@ -82,30 +100,51 @@ def read_lines(
     inputs: Sequence[str],
     encoding: str = "auto",
     *,
+    errors: str = "strict",
+    markup: str = "auto",
     stdin: BinaryIO | None = None,
     digest: Digest | None = None,
     on_event: Callable[[str], None] | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    on_replaced: Callable[[str, int], None] | None = None,
 ) -> Iterator[Line]:
     r"""Yield the lines of all ``inputs`` in order, in memory bounded by the longest line.
 
     A line ends at LF, CRLF or CR and nowhere else: U+2028, U+0085 and form feeds are white space
     inside a line. The last line counts with or without an end. ``encoding`` is ``auto`` or a name
-    that Python knows. ``digest`` takes all bytes as they lie on disk, ``on_bytes`` their number
-    block by block, ``on_event`` the encoding of each file that is not plain UTF-8.
+    that Python knows; with ``errors="replace"`` U+FFFD takes the place of what is bad, and
+    ``on_replaced`` is told each file with any and their number. Of HTML pages the visible text is
+    read (``markup`` text: never, html: of all files). ``digest`` takes all bytes as they lie on
+    disk, ``on_bytes`` their number block by block, ``on_event`` what was decided about a file
+    that is not plain UTF-8.
 
     Raises ConfigError for an unknown encoding; InputError, naming file, line and byte, for what
     cannot be opened, decompressed or decoded.
     """
-    encoding = checked_encoding(encoding)
+    encoding, errors = checked_encoding(encoding), checked_errors(errors)
+    if markup not in MARKUPS:
+        near = did_you_mean(markup, MARKUPS)
+        raise ConfigError(f"--markup {markup!r}: expected auto, text or html{near}")
+    tell = on_event or (lambda event: None)
     for index, name in enumerate(list_files(inputs)):
         number = 0
+        shown = shown_name(name)
         with _open(name, stdin) as file:
-            blocks = _decompressed(_raw_blocks(file, name, digest, on_bytes), name)
-            decoder = Decoder(shown_name(name), encoding, on_event)
-            for texts in _split_lines(decoder.decode(blocks)):
-                for number, text in enumerate(texts, number + 1):  # noqa: B020 (runs on)
+            blocks = decompressed(_raw_blocks(file, name, digest, on_bytes), shown)
+            head, blocks = _head(blocks)
+            _refuse_foreign(head, shown)
+            page = markup == "html" or (markup == "auto" and is_page(name, head))
+            declared = declared_encoding(head) if page else ""
+            decoder = Decoder(shown, encoding, on_event, errors=errors, declared=declared)
+            texts = decoder.decode(blocks)
+            if page:
+                tell(f"{shown}: an HTML page, its visible text is read")
+                texts = visible_text(texts, shown)
+            for lines in split_lines(texts, shown):
+                for number, text in enumerate(lines, number + 1):  # noqa: B020 (runs on)
                     yield Line(text, name, index, number)
+            if decoder.replaced and on_replaced is not None:
+                on_replaced(shown, decoder.replaced)
 
 
 def shown_name(name: str) -> str:
@@ -142,62 +181,34 @@ def _raw_blocks(
         yield block
 
 
-def _decompressed(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    first = _first_block(blocks)
-    whole: Iterator[bytes] = chain([first], blocks)
-    for magic, decompress in COMPRESSIONS.items():
-        if first.startswith(magic):
-            whole = decompress(whole, shown_name(name))
-            return chain([_first_block(whole)], whole)
-    return whole
+def _head(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The beginning of a file, as far as it tells what the file is, and all its blocks."""
+    _, blocks = gathered(blocks, MARK_BYTES)
+    kept = []
+    size = 0
+    while size < HEAD_BYTES and (block := next(blocks, b"")):
+        kept.append(block)
+        size += len(block)
+    return b"".join(kept), chain(kept, blocks)
 
 
-def _first_block(blocks: Iterator[bytes]) -> bytes:
-    """Return the first block, long enough for any magic number or byte order mark."""
-    first = b""
-    while len(first) < MAGIC_BYTES and (block := next(blocks, b"")):
-        first += block
-    return first
+def _refuse_foreign(head: bytes, name: str) -> None:
+    kinds = [kind for magic, kind in FOREIGN.items() if head.startswith(magic)]
+    if head[TAR_MAGIC] == b"ustar":
+        kinds.append("a tar archive")
+    if kinds:
+        raise InputError(
+            f"{name}: {kinds[0]}, expected text; unpack it or save it as plain text first"
+        )
 
 
-def _gunzip(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Decompress gzip members one after another; never more than a block in memory."""
-    member = zlib.decompressobj(wbits=31)
-    for block in blocks:
-        data = block
-        while data:
-            if member.eof:  # another member may follow, or padding with zeros
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                if data[0] != 0x1F:
-                    raise InputError(f"{name}: other bytes after the gzip data; fetch it again")
-                member = zlib.decompressobj(wbits=31)
-            try:
-                text = member.decompress(data, BLOCK_BYTES)
-            except zlib.error as error:
-                raise InputError(
-                    f"{name}: corrupt gzip data ({error}); fetch the file again"
-                ) from error
-            if text:
-                yield text
-            data = member.unused_data if member.eof else member.unconsumed_tail
-    while not member.eof:  # what the limit on a block's size held back
-        text = member.decompress(b"", BLOCK_BYTES)
-        if not text:
-            raise InputError(f"{name}: gzip data cut short; fetch the file again")
-        yield text
+def split_lines(texts: Iterator[str], name: str = "text") -> Iterator[list[str]]:
+    """Cut text at LF, CRLF and CR; pieces of an unfinished line wait in a list.
 
-
-# Magic number -> decompressor of a stream of blocks.
-COMPRESSIONS: dict[bytes, Callable[[Iterator[bytes], str], Iterator[bytes]]] = {
-    b"\x1f\x8b": _gunzip,
-}
-
-
-def _split_lines(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Cut text at LF, CRLF and CR; pieces of an unfinished line wait in a list."""
+    Raises InputError for a line that would fill the memory.
+    """
     pending: list[str] = []
+    waiting = 0
     for text in texts:
         if pending and pending[-1].endswith("\r"):  # the CR of a CRLF may end a block
             text = "\r" + text
@@ -209,10 +220,16 @@ def _split_lines(texts: Iterator[str]) -> Iterator[list[str]]:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         first, *lines = text.split("\n")
         pending.append(first)
+        waiting += len(first)
+        if waiting > MAX_LINE_CHARACTERS:
+            raise InputError(
+                f"{name}: a line of more than {MAX_LINE_CHARACTERS:,} characters, expected text "
+                "in lines; put line ends between its paragraphs (fold -s does)"
+            )
         if lines:
             rest = lines.pop()
             yield ["".join(pending), *lines]
-            pending = [rest]
+            pending, waiting = [rest], len(rest)
         if held:
             pending.append("\r")
     if pending and pending[-1] == "\r":  # a lone CR at the very end is a line end

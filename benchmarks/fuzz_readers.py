@@ -1,0 +1,317 @@
+"""Damaged and arbitrary bytes through every reader of text: refused in one line, or read.
+
+    python benchmarks/fuzz_readers.py                      # 10,000 inputs a reader
+    python benchmarks/fuzz_readers.py -n 200 --only pages  # a look at one of them
+
+An input is a text of ours in some encoding and compression, cut, damaged, spliced with another or
+with noise; or noise alone. Each must be read, or refused by an error for the user (NplmError, of
+one line), in ``--seconds`` and within ``--memory`` MiB above what the process had. What
+fails is kept in ``--keep`` and the exit code is 1. The same seed gives the same inputs.
+"""
+
+import argparse
+import bz2
+import gzip
+import importlib.util
+import io
+import lzma
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from nplm_cli.config import CorpusConfig
+from nplm_cli.corpus.formats import read_sentences
+from nplm_cli.corpus.readers import read_lines
+from nplm_cli.errors import NplmError
+from nplm_cli.vectors.analogy import read_questions
+from nplm_cli.vectors.dictionary import read_dictionary
+from nplm_cli.vectors.ratings import read_ratings
+
+SAMPLES = Path(__file__).parents[1] / "sample_corpora"
+ENCODINGS = (
+    *("utf-8", "utf-8-sig", "gb18030", "gbk", "big5", "big5hkscs", "cp1252", "cp932", "euc_kr"),
+    *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "iso2022_jp", "hz"),
+)
+PAGE = (
+    "<!DOCTYPE html><html><head><title>t</title><meta charset={}><style>p{{}}</style></head><body>"
+    "<p>{}</p><div hidden>x</div><table><tr><td>a<td>b</table><pre>{}</pre><script>1<2</script>"
+)
+RATINGS = "word1\tword2\tscore\n" + '书\t读者\t7.5\nking queen 8\n"a,b",c,1\n# x\n' * 9
+QUESTIONS = ": capitals\nAthens Greece Oslo Norway\n北京 中国 东京 日本\n: b\na b c d\n" * 9
+DICTIONARY = "书\tbook\n苹果 apple\n# remark\n" * 9
+# Bytes that mean something to one reader or another.
+TOKENS = (
+    *(
+        b"\0",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"\xfe\xff",
+        b"\xfe\xff\0\0",
+    ),
+    *(
+        b"\xe2\x80\xa8",
+        b"\x1a",
+        b"\x1f\x8b\x08",
+        b"BZh9",
+        b"\xfd7zXZ\0",
+        b"\x28\xb5\x2f\xfd",
+        b"[",
+        b"]nt",
+    ),
+    *(
+        b"/n  ",
+        b"<unk>",
+        b"</s>",
+        b"<!--",
+        b"<script>",
+        b"&#x110000;",
+        b'"',
+        b"\t",
+        b":",
+        b"\x1b[31m",
+    ),
+    *(b"\xed\xa0\x80", b"\x84\x31\x95\x33", b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  "),
+)
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of one reader."""
+
+    read: int = 0
+    refused: int = 0
+    failures: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    messages: Counter[str] = field(default_factory=Counter)
+
+
+class TooLong(Exception):
+    """An input took more than its time."""
+
+
+def lines_of(**options: Any) -> Callable[[bytes], None]:
+    """Read lines from standard input."""
+
+    def read(data: bytes) -> None:
+        for line in read_lines(["-"], stdin=io.BytesIO(data), **options):
+            line.text.encode()
+
+    return read
+
+
+def sentences_of(**settings: Any) -> Callable[[bytes], None]:
+    """Read sentences as ``nplm tokenize`` does."""
+
+    def read(data: bytes) -> None:
+        reader = read_sentences(["-"], CorpusConfig(**settings), stdin=io.BytesIO(data))
+        for sentence in reader:
+            assert all(sentence.tokens), "an empty token"
+            " ".join(sentence.tokens).encode()
+
+    return read
+
+
+def table_of(function: Callable[..., Any]) -> Callable[[bytes], None]:
+    """Read a file of words by ``function``."""
+
+    def read(data: bytes) -> None:
+        function("-", stdin=io.BytesIO(data))
+
+    return read
+
+
+def dictionary(data: bytes) -> None:
+    """Read a dictionary, which has no standard input."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        read_dictionary(file.name)
+
+
+def texts() -> list[str]:
+    """The beginnings of our own texts, in every format."""
+    files = sorted(SAMPLES.glob("*/*/valid.txt"))
+    return [path.read_text("utf-8")[:1500] for path in files]
+
+
+def packed(name: str) -> Callable[[bytes], bytes]:
+    """How a text is compressed."""
+    if name == "zst":
+        import zstandard
+
+        return lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data)
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    return compress[name]
+
+
+def seeds_of(kind: str) -> tuple[list[bytes], Callable[[bytes], None]]:
+    """What is mutated for a reader, and the reader."""
+    own = texts()
+    encoded = [text.encode(e, "ignore") for text in own for e in ENCODINGS]
+    match kind:
+        case "lines":
+            return encoded, lines_of()
+        case "lines, replace":
+            return encoded, lines_of(errors="replace")
+        case "lines, named":
+            readers = [
+                lines_of(encoding=e, errors=x) for e in ENCODINGS for x in ("strict", "replace")
+            ]
+            return encoded, lambda data: readers[sum(data[:40]) % len(readers)](data)
+        case "gz" | "bz2" | "xz" | "zst":
+            compress = packed(kind)
+            more = [compress(a) + compress(b) for a, b in zip(encoded, encoded[5:], strict=False)]
+            bomb = [compress(b"a" * 3_000_000)]
+            return [*map(compress, encoded), *more[:40], *bomb], lines_of(errors="replace")
+        case "pages":
+            pages = [
+                PAGE.format(e, text, text).encode(e, "ignore")
+                for text in own
+                for e in ENCODINGS[:9]
+            ]
+            return pages, lines_of(markup="html")
+        case "sentences":
+            return encoded, sentences_of()
+        case "sentences, pku":
+            return encoded, sentences_of(format="pku", compounds="join", errors="replace")
+        case "sentences, segmented":
+            return encoded, sentences_of(format="segmented", sentences="split", lowercase=True)
+        case "ratings":
+            return [RATINGS.encode(e, "ignore") for e in ENCODINGS], table_of(read_ratings)
+        case "analogies":
+            return [QUESTIONS.encode(e, "ignore") for e in ENCODINGS], table_of(read_questions)
+    return [DICTIONARY.encode(e, "ignore") for e in ENCODINGS], dictionary
+
+
+KINDS = (
+    *("lines", "lines, replace", "lines, named", "gz", "bz2", "xz", "zst", "pages", "sentences"),
+    *("sentences, pku", "sentences, segmented", "ratings", "analogies", "dictionary"),
+)
+
+
+def mutated(seeds: list[bytes], r: random.Random) -> bytes:
+    """One input: now and then noise, mostly a seed with a few changes."""
+    if r.random() < 0.05:
+        return r.randbytes(r.randrange(400))
+    data = bytearray(r.choice(seeds))
+    if r.random() < 0.3:
+        begin = r.randrange(len(data) + 1)
+        data = data[begin : begin + r.randrange(1, 600)]
+    for _ in range(r.choice((0, 1, 1, 2, 3, 8, 30))):
+        place = r.randrange(len(data) + 1)
+        match r.randrange(7):
+            case 0 if data:
+                data[place % len(data)] = r.randrange(256)
+            case 1 if data:
+                data[place % len(data)] ^= 1 << r.randrange(8)
+            case 2:
+                del data[place : place + r.choice((1, 2, 3, 50))]
+            case 3:
+                data[place:place] = r.choice(TOKENS)
+            case 4:
+                data[place:place] = r.randbytes(r.randrange(1, 20))
+            case 5:
+                other = r.choice(seeds)
+                begin = r.randrange(len(other))
+                data[place:place] = other[begin : begin + r.randrange(1, 200)]
+            case _:
+                data = data[:place] + data[max(0, place - r.randrange(1, 100)) :]
+    return bytes(data)
+
+
+def run(kind: str, number: int, seed: int, seconds: float, keep: Path) -> Tally:
+    """Put ``number`` inputs through one reader."""
+    seeds, read = seeds_of(kind)
+    r = random.Random(f"{seed} {kind}")
+    tally = Tally()
+    for i in range(number):
+        data = mutated(seeds, r)
+        began = time.perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            read(data)
+            tally.read += 1
+        except NplmError as error:
+            tally.refused += 1
+            tally.messages[" ".join(str(error).split()[2:6])] += 1
+            if len(str(error).splitlines()) != 1:
+                fail(tally, kind, i, data, keep, f"a message of several lines: {error!r}")
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            fail(tally, kind, i, data, keep, traceback.format_exc())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        tally.slowest = max(tally.slowest, time.perf_counter() - began)
+    return tally
+
+
+def fail(tally: Tally, kind: str, number: int, data: bytes, keep: Path, why: str) -> None:
+    """Keep an input that was not treated as it should be."""
+    keep.mkdir(parents=True, exist_ok=True)
+    path = keep / f"{kind.replace(', ', '-')}-{number}"
+    path.write_bytes(data)
+    tally.failures.append(f"{path}: {why}")
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """End the input at hand."""
+    raise TooLong
+
+
+def main() -> int:
+    """Fuzz the readers and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("-n", type=int, default=10_000, help="inputs a reader")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="one reader: " + "; ".join(KINDS))
+    parser.add_argument("--seconds", type=float, default=5.0, help="at most for one input")
+    parser.add_argument("--memory", type=int, default=512, help="MiB at most above the start")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
+    options = parser.parse_args()
+    # Raw Chinese is segmented with jieba: its dictionary is loaded before anything is measured.
+    sentences_of(lang="zh", format="raw")("今天我们去看书。".encode())
+    signal.signal(signal.SIGALRM, stop)
+    pages = Path("/proc/self/statm").read_text().split() if sys.platform == "linux" else None
+    if pages is not None:
+        size = int(pages[0]) * resource.getpagesize()
+        limit = size + (options.memory << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    failed = False
+    print("reader\tinputs\tread\trefused\tfailed\tslowest_ms\tpeak_rss_mib\tseconds")
+    for kind in [options.only] if options.only else KINDS:
+        missing = {"zst": "zstandard", "pages": "lxml"}.get(kind)
+        if missing and importlib.util.find_spec(missing) is None:
+            print(f"{kind}\tskipped: no {missing}")
+            continue
+        began = time.perf_counter()
+        tally = run(kind, options.n, options.seed, options.seconds, options.keep)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        took = time.perf_counter() - began
+        print(
+            f"{kind}\t{options.n}\t{tally.read}\t{tally.refused}\t{len(tally.failures)}\t"
+            f"{1000 * tally.slowest:.0f}\t{peak:.0f}\t{took:.1f}",
+            flush=True,
+        )
+        for failure in tally.failures[:3]:
+            print(failure, file=sys.stderr)
+        failed = failed or bool(tally.failures)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

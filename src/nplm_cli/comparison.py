@@ -5,6 +5,7 @@ ranked only where vocabulary, text and context policy are the same; where only t
 policy are, OOV-adjusted bits per character are (``evaluation.comparability``).
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -63,7 +64,7 @@ def compare(
     def tell(text: str) -> None:
         if text not in told:  # as many times as there are runs otherwise
             told.add(text)
-            on_event(events.Message(text))
+            on_event(events.message(text))
 
     # One more reading of the files: for mixtures alone.
     mixtures = any(run.mixture is not None for run in runs)
@@ -139,7 +140,7 @@ def _read(
 ) -> ScoredText:
     """Any text, read as the run's training text was."""
     settings = dataclasses.replace(run.config.corpus, **OF_A_FILE)
-    reader = read_sentences(inputs, settings, recipe=run.recipe, on_event=tell)
+    reader = read_sentences(inputs, settings, recipe=run.recipe, on_event=tell, workers=None)
     digests: list[bytes] = []
 
     def hashed(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
@@ -148,7 +149,8 @@ def _read(
             digests.append(hashlib.blake2b(text, digest_size=16).digest())
             yield sentence
 
-    part = encode_sentences(hashed(reader), run.vocabulary)
+    with contextlib.closing(reader):
+        part = encode_sentences(hashed(reader), run.vocabulary)
     if not part.predictions:
         raise InputError(f"{', '.join(inputs)}: no sentence to score")
     return ScoredText(name, run.vocabulary, part, context, digests_S=tuple(digests))

@@ -1,5 +1,6 @@
 """How well a finished run predicts a text: what ``nplm eval`` and the end of a training ask."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -141,8 +142,10 @@ def read_text(
         settings,
         recipe=dataclasses.replace(run.recipe, **kept),
         on_event=lambda text: on_event(events.message(text)),
+        workers=None,
     )
-    return encode_sentences(reader, run.vocabulary)
+    with contextlib.closing(reader):
+        return encode_sentences(reader, run.vocabulary)
 
 
 def text_log_probs(

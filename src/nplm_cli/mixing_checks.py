@@ -72,4 +72,6 @@ def _differences(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({len(value)} words)"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -43,11 +43,13 @@ def train(
     interrupted: Callable[[], bool] = lambda: False,
     started: float | None = None,
     given: Collection[str] | None = None,
+    workers: int | None = 1,
 ) -> dict[str, Any]:
     """Train a model from text and return its report; everything is in ``folder`` afterwards.
 
     With a budget, settings that are not among those ``given`` are chosen for it
     (``training/sizing.py``); None: no setting is.
+    ``workers`` processes cut raw text (None: as many as is worth it), with the same result.
     Raises ConfigError when ``folder`` exists and neither is empty nor may be replaced
     (``force``), InputError for the sources, TrainingError while training.
     """
@@ -60,7 +62,7 @@ def train(
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, force)
-        network = make_run(sources, folder, config, argv, on_event, given, started)
+        network = make_run(sources, folder, config, argv, on_event, given, started, workers)
         run, parts, trainer = Run(folder), open_parts(folder / DATA_FOLDER), None
         if given is not None and "patience" not in given:
             changes = _whole_budget(run.config.training, parts, on_event)

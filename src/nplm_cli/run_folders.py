@@ -47,7 +47,7 @@ def prepare_run(
     with exclusive(folder):
         restore_old(folder)
         check_target(folder, False)
-        make_run(sources, folder, resolved(config), argv, on_event)
+        make_run(sources, folder, resolved(config), argv, on_event, workers=None)
 
 
 # What of a run depends on its text, context policy and baseline alone.
@@ -98,14 +98,17 @@ def make_run(
     on_event: events.OnEvent,
     given: Collection[str] | None = None,
     started: float | None = None,
+    workers: int | None = 1,
 ) -> "LanguageModel | None":
     """Make a run that can be trained, beside its place, and move it there when it is whole.
+
+    Raw text is cut by ``workers`` processes (None: as many as is worth it).
 
     With a budget, which runs since ``started`` of the monotonic clock, settings that are not among
     those ``given`` are chosen for it (None: no setting is).
     """
     with staging_folder(folder) as staging:
-        prepared = prepare(staging, sources, config, on_event)
+        prepared = prepare(staging, sources, config, on_event, workers)
         if given is not None and config.training.budget is not None and config.model.neural:
             elapsed = 0.0 if started is None else time.monotonic() - started
             config = _sized(config, given, prepared, elapsed, on_event)
@@ -144,6 +147,7 @@ def resolved(config: Config) -> Config:
     for name, path in (("vectors", config.model.vectors), ("vocab", config.vocabulary.vocab)):
         if path is not None:
             changes[name] = os.path.abspath(path)
+    changes["user_dict"] = tuple(map(os.path.abspath, config.corpus.user_dict))
     return config.replace(**changes)
 
 

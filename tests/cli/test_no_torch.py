@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "scipy", "matplotlib", "jieba", "pandas", "gensim", "safetensors")
+HEAVY = ("torch", "scipy", "matplotlib", "jieba", "rjieba", "pandas", "gensim", "safetensors")
 
 # RUN and NGRAM are runs, TEXT a segmented text, OUT a path to write.
 LIGHT = {
@@ -156,7 +156,7 @@ def test_raw_chinese_loads_jieba_and_nothing_else(spawn, ffn, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     loaded = done.stdout.decode().splitlines()[-1]
     assert "'jieba'" in loaded
-    for name in ("torch", "scipy", "matplotlib"):
+    for name in ("torch", "scipy", "matplotlib", "rjieba"):
         assert f"'{name}'" not in loaded
 
 

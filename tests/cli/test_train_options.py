@@ -159,6 +159,8 @@ TABLE: dict[str, Row] = {
     "keep_pos": (("TEXT=tagged.gbk.txt",), ("--keep-pos",), weights),
     "lowercase": (("TEXT=en.txt",), ("--lowercase",), weights),
     "fold_width": ((), ("--no-fold-width",), weights),
+    "fold_numbers": (("TEXT=en.txt",), ("--fold-numbers",), weights),
+    "user_dict": (("TEXT=zh.txt",), ("--user-dict", "DICT"), weights),
     "split_by": ((), ("--split-by", "order"), weights),
     "valid_share": ((), ("--valid-share", "0.3"), weights),
     "test_share": ((), ("--test-share", "0.3"), weights),
@@ -254,6 +256,8 @@ ELSEWHERE = {
     "force": "test_bad_input.py",
     "checkpoint_every": "test_checkpoint_every",
     "progress": "test_progress",
+    "tokenizer": "test_tokenize.py",
+    "workers": "test_tokenize.py",
 }
 
 
@@ -275,12 +279,14 @@ def files(texts, nplm, ffn, tmp_path_factory):
     nplm("vocab", texts / "seg.txt", "-o", folder / "v.tsv", "--max-size", 12, "-q").ok()
     nplm("export", ffn, folder / "v.txt", "-q").ok()
     (folder / "far.txt").write_text("我 我 我 我 我 我\n" * 5, "utf-8")
+    (folder / "d.txt").write_text("我喜欢\n他看见 5\n喜欢苹果\n", "utf-8")
     (folder / "c.json").write_text('{"model": {"dim": 3, "hidden": 5}}')
     return {
         "VOCAB": folder / "v.tsv",
         "VECTORS": folder / "v.txt",
         "FAR": folder / "far.txt",
         "CONFIG": folder / "c.json",
+        "DICT": folder / "d.txt",
         "SAME": texts / "seg.txt",
     }
 

@@ -68,3 +68,17 @@ def test_raw_chinese_novel(real_corpora):
     assert sum(ends[mark] for mark in '．。？！”"') > 0.95 * len(sentences)
     assert not any(c.isspace() for s in sentences for token in s.tokens for c in token)
     assert reader.counts.characters == sum(len(token) for s in sentences for token in s.tokens)
+
+
+def test_workers_and_places_on_a_novel(real_corpora):
+    path = real_corpora / "raw_zh" / "hongloumeng.txt"
+    one = list(read_sentences([str(path)], CorpusConfig()))
+    assert list(read_sentences([str(path)], CorpusConfig(), workers=2)) == one
+    lines = path.read_bytes().decode("utf-8-sig").split("\r\n")
+    seen = []
+    for sentence, places in read_sentences([str(path)], CorpusConfig(), workers=2).placed():
+        seen.append(sentence)
+        for token, place in zip(sentence.tokens, places, strict=True):
+            assert place.start_line == place.end_line
+            assert lines[place.start_line - 1][place.start : place.end] == token or token.isascii()
+    assert seen == one

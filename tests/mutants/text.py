@@ -62,6 +62,64 @@ MUTANTS = (
         tests="corpus",
     ),
     mutant(
+        "own word within a Latin word",
+        "the entry AI cuts SAID in three",
+        ("corpus/chinese.py", "return _goes_on(text, start) or _goes_on(text, end)", "return False"),
+        tests="corpus",
+    ),
+    mutant(
+        "frequency as given",
+        "an entry whose frequency is too small for its parts is silently never found",
+        ("corpus/chinese.py", "if missing > 0:", "if missing > 10**12:"),
+        tests="corpus",
+    ),
+    mutant(
+        "sentence ends within an entry",
+        "Yahoo! of the dictionary is cut where a sentence seems to end",
+        ("corpus/recipe.py", "piece_spans(self._masked(text))", "piece_spans(text)"),
+        tests="corpus",
+    ),
+    mutant(
+        "numbers of questions as they are",
+        "a model of 0000 is asked for 1998",
+        ("corpus/recipe.py", "return fold_numbers(token) if self.fold_numbers else token", "return token"),
+        tests="corpus",
+    ),
+    mutant(
+        "answers as they come",
+        "with several workers the sentences of a text change places",
+        ("corpus/cutting.py", "pending.popleft()", "pending.pop()"),
+        tests="corpus",
+    ),
+    mutant(
+        "error before the text",
+        "with several workers a bad byte swallows the sentences that stand before it",
+        ("corpus/cutting.py", "        if chunk:\n            yield chunk\n        raise", "        raise"),
+        tests="corpus",
+    ),
+    mutant(
+        "cache of a stranger",
+        "words are read from a file that others can write",
+        (
+            "private_cache.py",
+            "return found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE",
+            "return True",
+        ),
+        tests="corpus",
+    ),
+    mutant(
+        "cache unchecked",
+        "a damaged cache gives other words",
+        ("corpus/prefix_table.py", "if head != _head(source, body):", "if not head:"),
+        tests="corpus",
+    ),
+    mutant(
+        "column of a joined line",
+        "the place of a word in an indented line is that in the stripped one",
+        ("corpus/paragraphs.py", "len(line.text) - len(line.text.lstrip())", "0"),
+        tests="corpus",
+    ),
+    mutant(
         "split by sentences",
         "sentences of one document in training and validation",
         (

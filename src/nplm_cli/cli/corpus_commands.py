@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import json as json_module
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -13,10 +14,10 @@ import typer
 from nplm_cli import events
 from nplm_cli.artifacts import atomic_write
 from nplm_cli.cli import output
-from nplm_cli.cli.options import given, with_settings
+from nplm_cli.cli.options import Workers, given, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import CorpusConfig, VocabularyConfig
-from nplm_cli.corpus.formats import CorpusReader, read_sentences
+from nplm_cli.corpus.formats import CorpusReader, Place, Sentence, read_sentences
 from nplm_cli.corpus.vocabulary import (
     COVERAGE_SIZES,
     EOS,
@@ -39,8 +40,27 @@ def register(app: typer.Typer) -> None:
     app.command("vocab")(vocab_cli)
 
 
-def _reader(inputs: list[str], config: CorpusConfig, view: ProgressView) -> CorpusReader:
-    return read_sentences(inputs, config, on_event=lambda text: view(events.message(text)))
+# Sentences between two reports of progress.
+PROGRESS_INTERVAL = 1000
+
+
+def _reader(
+    inputs: list[str], config: CorpusConfig, view: ProgressView, workers: int | None
+) -> CorpusReader:
+    return read_sentences(
+        inputs, config, on_event=lambda text: view(events.message(text)), workers=workers
+    )
+
+
+def _shown(
+    sentences: Iterable[Any], what: str, reader: CorpusReader, view: ProgressView
+) -> Iterator[Any]:
+    """Pass sentences on and show how far they are."""
+    for number, sentence in enumerate(sentences):
+        if number % PROGRESS_INTERVAL == 0:
+            done = reader.counts.tokens
+            view(events.Progress(what, done, None, f"{done:,} tokens"))
+        yield sentence
 
 
 def _counts_line(reader: CorpusReader) -> str:
@@ -73,37 +93,51 @@ def tokenize_cli(
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write (default: stdout).")
     ] = None,
+    workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
     """Turn text into sentences of tokens, one sentence a line."""
-    import json as json_module
-
     config = CorpusConfig(**given(settings))
-    with ProgressView(quiet=quiet) as view:
-        reader = _reader(inputs, config, view)
-        with _data_out(output_file) as file:
-            for sentence in reader:
-                if json:
-                    record = {"schema": 1, **sentence._asdict()}
-                    line = json_module.dumps(record, ensure_ascii=False)
-                else:
-                    line = " ".join(sentence.tokens)
+    # Text on standard output may go to the terminal, where a bar would be drawn over it.
+    style = "none" if output_file is None or str(output_file) == "-" else "auto"
+    with ProgressView(style, quiet) as view:
+        reader = _reader(inputs, config, view, workers)
+        with contextlib.closing(reader), _data_out(output_file) as file:
+            lines = _json_lines(reader.placed()) if json else _plain_lines(reader)
+            for line in _shown(lines, "tokenizing", reader, view):
                 file.write(line.encode() + b"\n")
         view(events.Message(_counts_line(reader)))
         for fault in reader.counts.malformed[1:]:  # the reader told the first
             view(events.Message(fault, warning=True))
 
 
+def _plain_lines(sentences: Iterable[Sentence]) -> Iterator[str]:
+    return (" ".join(sentence.tokens) for sentence in sentences)
+
+
+def _json_lines(sentences: Iterable[tuple[Sentence, list[Place]]]) -> Iterator[str]:
+    """A record a sentence; where the tokens stand as a list for each of the four numbers."""
+    for sentence, places in sentences:
+        stand = dict(zip(Place._fields, zip(*places, strict=True), strict=True)) if places else {}
+        record = {"schema": 1, **sentence._asdict(), **dict.fromkeys(Place._fields, ()), **stand}
+        yield json_module.dumps(record, ensure_ascii=False)
+
+
 def vocab(
-    inputs: list[str], config: CorpusConfig, cut: VocabularyConfig, view: ProgressView
+    inputs: list[str],
+    config: CorpusConfig,
+    cut: VocabularyConfig,
+    view: ProgressView,
+    workers: int | None = 1,
 ) -> tuple[Cut, list[CoverageRow], CorpusReader]:
     """Count the words of a text and cut; returns the cut, the coverage table and the reader."""
-    reader = _reader(inputs, config, view)
+    reader = _reader(inputs, config, view, workers)
     counts: Counter[str] = Counter()
-    for sentence in reader:
-        counts.update(sentence.tokens)
+    with contextlib.closing(reader):
+        for sentence in _shown(reader, "counting words", reader, view):
+            counts.update(sentence.tokens)
     del counts[EOS]
     made = cut_vocabulary(counts, reader.counts.sentences, cut)
     sizes = [*COVERAGE_SIZES, len(made.vocabulary) - 2]
@@ -119,6 +153,7 @@ def vocab_cli(
     top_oov: Annotated[
         int, typer.Option(help="How many of the most frequent unknown words to list.", min=0)
     ] = 10,
+    workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
     **settings: Any,
@@ -129,7 +164,7 @@ def vocab_cli(
     cut_config = VocabularyConfig(**{k: v for k, v in chosen.items() if k in names})
     config = CorpusConfig(**{k: v for k, v in chosen.items() if k not in names})
     with ProgressView(quiet=quiet) as view:
-        cut, rows, reader = vocab(inputs, config, cut_config, view)
+        cut, rows, reader = vocab(inputs, config, cut_config, view, workers)
         for text in cut.notes:
             view(events.Message(text, warning=True))
         view(events.Message(_counts_line(reader)))

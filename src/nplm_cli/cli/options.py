@@ -32,6 +32,19 @@ PANELS = {
 }
 _OPTION_SECTIONS = SECTIONS | {"homework": HomeworkConfig}
 
+# No setting: nothing of the result depends on it.
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        show_default="by size and cores, at most 4",
+        help="Processes that cut raw text into words, with the same result.",
+        rich_help_panel="Text",
+    ),
+]
+
 
 def with_settings(
     *names: str, without: Collection[str] = (), preset: Mapping[str, Any] | None = None
@@ -89,7 +102,7 @@ def _annotation(field: dataclasses.Field[Any], hint: Any, panel: str, default: A
     kind = kinds[0]
     flag = "--" + field.name.replace("_", "-")
     extra: dict[str, Any] = {"help": field.metadata["help"], "rich_help_panel": panel}
-    if default is not None:
+    if default not in (None, ()):
         extra["show_default"] = str(default)
     if kind is bool:
         opposite = "--" + (field.metadata["no"] or "no-" + flag[2:])
@@ -101,6 +114,8 @@ def _annotation(field: dataclasses.Field[Any], hint: Any, panel: str, default: A
         kind = str
     elif field.metadata["metavar"]:
         extra["metavar"] = field.metadata["metavar"]
+    if get_origin(kind) is tuple:  # may be given several times
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
     return Annotated[kind | None, typer.Option(flag, **extra)]
 
 
@@ -110,7 +125,8 @@ def _nones(hint: Any) -> list[None]:
 
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """Keep the settings that the user named."""
-    return {name: value for name, value in settings.items() if value is not None}
+    named = {name: value for name, value in settings.items() if value not in (None, [], ())}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in named.items()}
 
 
 def settings_of_file(path: Path | None) -> Config:

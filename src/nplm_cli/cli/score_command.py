@@ -195,12 +195,13 @@ def _score_words(
     log_p_V = scorer.next_log_probs(history)
     rows = []
     for word in words:
-        i = run.vocabulary.index.get(word, 0)
+        spelled = run.recipe.spelled(word)
+        i = run.vocabulary.index.get(spelled, 0)
         log_p = float(log_p_V[i])
         record = {
             "given": given,
             "word": word,
-            "oov": word not in run.vocabulary.index,
+            "oov": spelled not in run.vocabulary.index,
             "probability": math.exp(log_p),
             "logprob_e": log_p,
             BASES[base].column: BASES[base].surprisal(log_p),

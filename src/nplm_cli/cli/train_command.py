@@ -12,6 +12,7 @@ from nplm_cli.cli import output
 from nplm_cli.cli.interruption import SigintFlag
 from nplm_cli.cli.ledger_table import write_report
 from nplm_cli.cli.options import (
+    Workers,
     chosen_settings,
     given,
     idle_options,
@@ -69,6 +70,7 @@ def train_cli(
         bool, typer.Option("--resume", help="Go on with the interrupted training in RUN.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that is in RUN.")] = False,
+    workers: Workers = None,
     progress: Annotated[
         str, typer.Option(help="Progress on stderr.", metavar="auto|bar|plain|none")
     ] = "auto",
@@ -94,7 +96,9 @@ def train_cli(
                 "started": started,
             }
             if resume:
-                _refuse_beside_resume([inputs, valid, test, force, preset, config_file], chosen)
+                _refuse_beside_resume(
+                    [inputs, valid, test, force, preset, config_file, workers], chosen
+                )
                 report = pipeline.resume(folder, changes=chosen, **common)
             else:
                 if not inputs:
@@ -110,6 +114,7 @@ def train_cli(
                     argv=sys.argv[1:],
                     # A file of settings has chosen everything.
                     given=None if config_file else {*chosen, *PRESETS.get(preset or "", ())},
+                    workers=workers,
                     **common,
                 )
     except KeyboardInterrupt as error:

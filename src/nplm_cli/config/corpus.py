@@ -46,6 +46,25 @@ class CorpusConfig(Section):
     fold_width: bool = option(
         True, "Full-width digits and letters become ASCII ones; punctuation stays."
     )
+    fold_numbers: bool = option(False, "Each digit becomes 0: 1998 and 2024 are both 0000.")
+    tokenizer: Literal["jieba", "rjieba"] = option(
+        "jieba",
+        "Segmenter of raw Chinese; rjieba (extra fast) is quicker and cuts some words otherwise.",
+    )
+    user_dict: tuple[str, ...] = option(
+        (),
+        "Words that are each one token of raw Chinese: a file, a word a line, as jieba reads it.",
+        metavar="FILE",
+    )
+
+    def __post_init__(self) -> None:
+        """Also refuse a dictionary beside a segmenter that takes none."""
+        super().__post_init__()
+        if self.user_dict and self.tokenizer == "rjieba":
+            raise ConfigError(
+                "--user-dict with --tokenizer rjieba, which takes no dictionary: leave one of them "
+                "out"
+            )
 
 
 @dataclass(frozen=True)

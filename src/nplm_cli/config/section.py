@@ -58,11 +58,17 @@ class Section:
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where}: expected an object with settings, found {values!r:.40}")
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        hints = get_type_hints(cls)
         for key in values:
             if key not in known:
                 raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
+        lists = {  # JSON has no tuples
+            key: tuple(value)
+            for key, value in values.items()
+            if isinstance(value, list) and get_origin(hints[key]) is tuple
+        }
         try:
-            return cls(**values)
+            return cls(**{**values, **lists})
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
 
@@ -76,6 +82,9 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         if get_origin(kind) is Literal:
             if value in get_args(kind):
                 break
+        elif get_origin(kind) is tuple:
+            if type(value) is tuple and all(type(item) is get_args(kind)[0] for item in value):
+                break
         elif (kind is float and type(value) in (int, float)) or type(value) is kind:
             break
     else:
@@ -83,7 +92,7 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         expected = (
             "one of " + ", ".join(map(str, choices))
             if choices
-            else " or ".join(t.__name__ for t in accepted)
+            else " or ".join("a list" if get_origin(t) is tuple else t.__name__ for t in accepted)
         )
         hint_text = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
         raise ConfigError(f"{name} {value!r}: expected {expected}{hint_text}")

@@ -4,34 +4,30 @@ Everything streams; memory is bounded by the first 1,000 lines and the longest p
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus import pku
-from nplm_cli.corpus.detection import (
-    SHOWN_FORMAT,
-    Format,
-    Kind,
-    detect,
-    head_lines,
-    is_obviously_raw,
-    texts_of,
-)
+from nplm_cli.corpus.cutting import automatic_workers, cut_lines
+from nplm_cli.corpus.detection import head_lines, texts_of
 from nplm_cli.corpus.encodings import replaced_note
 from nplm_cli.corpus.paragraphs import paragraphs
 from nplm_cli.corpus.readers import Digest, Line, list_files, read_lines, shown_name
 from nplm_cli.corpus.recipe import TextRecipe
+from nplm_cli.corpus.resolution import recipe_beside, resolve_recipe
 from nplm_cli.corpus.sentences import split_sentences
-from nplm_cli.corpus.tokenizers import ESCAPES
+from nplm_cli.corpus.tokenizers import ESCAPES, Span
+from nplm_cli.corpus.user_words import UserWords, read_user_words
 from nplm_cli.errors import InputError
 
-__all__ = ["CorpusReader", "ReadCounts", "Sentence", "TextRecipe", "read_sentences"]
+__all__ = ["CorpusReader", "Place", "ReadCounts", "Sentence", "TextRecipe", "read_sentences"]
 
 LISTED_FAULTS = 20
+# Sentences, the line each stands in, and its tokens with offsets, if they were asked for.
+Reading = Generator[tuple["Sentence", Line, list[Any]], None, None]
 _ESCAPED = frozenset(ESCAPES.values())
-_SHOWN_LANGUAGE = {"zh": "Chinese", "en": "English", "char": "single characters"}
 
 
 class Sentence(NamedTuple):
@@ -47,6 +43,18 @@ class Sentence(NamedTuple):
     block: int
     line: int
     file: int
+
+
+class Place(NamedTuple):
+    """Where a token stands in its file: lines from 1, characters of these lines from 0.
+
+    The two lines differ only for a word that a line end of hard-wrapped text divides.
+    """
+
+    start_line: int
+    start: int
+    end_line: int
+    end: int
 
 
 @dataclasses.dataclass
@@ -84,13 +92,16 @@ def read_sentences(
     digest: Digest | None = None,
     on_event: Callable[[str], None] | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    workers: int | None = 1,
 ) -> "CorpusReader":
     """Read ``inputs`` (files, folders, ``-``) as ``config`` says, streaming.
 
     With a ``recipe`` (that of the training text) only the format is looked for; the rest is the
-    recipe's. ``on_event`` takes lines for the user: encodings, the format found, warnings. The
-    other parameters and the errors are those of ``read_lines``; InputError as well, at the end,
-    when there was no token at all.
+    recipe's. ``on_event`` takes lines for the user: encodings, the format found, warnings. Raw text
+    is cut in that many processes side by side (None: as many as its size and the cores suggest),
+    which changes nothing of what is read. The other parameters and the errors are those of
+    ``read_lines`` and, without a recipe, ``read_user_words``; InputError as well, at the end, when
+    there was no token at all.
     """
     files = list_files(inputs)
     shown = list(inputs)
@@ -106,7 +117,11 @@ def read_sentences(
         on_bytes=on_bytes,
         on_replaced=counts.add_replaced,
     )
-    return CorpusReader(lines, config, recipe, counts, shown, on_event)
+    words = UserWords()
+    if recipe is None and config.user_dict:
+        words = read_user_words(config.user_dict, fold=config.fold_width, on_event=on_event)
+    count = automatic_workers(files) if workers is None else workers
+    return CorpusReader(lines, config, recipe, counts, shown, on_event, words, count)
 
 
 class CorpusReader:
@@ -124,6 +139,8 @@ class CorpusReader:
         counts: ReadCounts,
         inputs: Sequence[str],
         on_event: Callable[[str], None] | None = None,
+        words: UserWords | None = None,
+        workers: int = 1,
     ):
         """Take lines from ``read_lines``; made by ``read_sentences``."""
         self.counts = counts
@@ -135,10 +152,27 @@ class CorpusReader:
         self._head: list[Line] = []
         self._inputs = inputs
         self._on_event = on_event or (lambda event: None)
-        self._sentences = self._read()
+        self._words = words or UserWords()
+        self._workers = workers
+        read = self._read()
+        self._reads = [read]
+        self._sentences = (sentence for sentence, _, _ in read)
 
     def __iter__(self) -> Iterator[Sentence]:
         return self._sentences
+
+    def placed(self) -> Iterator[tuple[Sentence, list[Place]]]:
+        """Iterate, in place of the reader itself, over sentences and where their tokens stand."""
+        read = self._read(spans=True)
+        self._reads.append(read)
+        for sentence, line, spans in read:
+            ends = ((line.place(start), line.place(end - 1)) for _, start, end in spans)
+            yield sentence, [Place(*first, number, last + 1) for first, (number, last) in ends]
+
+    def close(self) -> None:
+        """End the reading, and the processes that cut text, if the iteration has not come there."""
+        for read in self._reads:
+            read.close()
 
     @property
     def recipe(self) -> TextRecipe:
@@ -149,54 +183,30 @@ class CorpusReader:
         return self._recipe
 
     def _resolved(self) -> TextRecipe:
-        config, given = self._config, self._given
-        kind = detect(texts_of(self._head))
-        if given is not None:
-            return dataclasses.replace(given, format=self._format_beside(given, kind))
-        lang = kind.lang if config.lang == "auto" else config.lang
-        format_ = kind.format if config.format == "auto" else config.format
-        sentences = config.sentences
-        if sentences == "auto":
-            sentences = "line" if format_ == "segmented" else "split"
-        if config.format == "auto" and self._head:
-            self._on_event(f"format: {SHOWN_FORMAT[format_]}, language: {_SHOWN_LANGUAGE[lang]}")
-        return TextRecipe(
-            lang=lang,
-            format=format_,
-            sentences=sentences,
-            blank_lines=config.blank_lines,
-            compounds=config.compounds,
-            keep_pos=config.keep_pos,
-            lowercase=config.lowercase,
-            fold_width=config.fold_width,
-        )
+        texts = texts_of(self._head)
+        if self._given is not None:
+            return recipe_beside(self._given, self._config, texts, self._on_event)
+        return resolve_recipe(self._config, texts, self._words, self._on_event)
 
-    def _format_beside(self, given: TextRecipe, kind: Kind) -> Format:
-        """Format of a text that belongs to a training text: the same unless it shows otherwise."""
-        if self._config.format != "auto":
-            return self._config.format
-        if not self._head:
-            return given.format
-        found = kind.format
-        if found == "raw" != given.format and not is_obviously_raw(texts_of(self._head)):
-            found = "segmented"
-        if found != given.format:
-            self._on_event(
-                f"format: {SHOWN_FORMAT[found]}; the training text was {SHOWN_FORMAT[given.format]}"
-            )
-        return found
-
-    def _read(self) -> Iterator[Sentence]:
+    def _read(self, *, spans: bool = False) -> Reading:
+        """Sentences, each with the line it stands in and (``spans``) its tokens with offsets."""
         recipe, counts = self.recipe, self.counts
         lines = self._counted(chain(self._head, self._lines))
         self._head = []
         if recipe.format == "raw" and recipe.sentences == "split":
             lines = paragraphs(lines)
+        tagged = recipe.format == "pku"
+        cut: Iterator[tuple[Line, Any]]
+        if tagged:
+            cut = ((line, ()) for line in lines)
+        else:
+            cut = cut_lines(recipe, lines, spans=spans, workers=self._workers)
         keep_blank = recipe.blank_lines == "keep"
         document = block = unit = file = -1
         article: str | None = None
         after_blank = True
-        for line in lines:
+        sentences: Any
+        for line, sentences in cut:
             if line.file_index != file:
                 file, article, after_blank = line.file_index, None, True
                 document += 1
@@ -207,10 +217,10 @@ class CorpusReader:
                 if keep_blank:
                     unit += 1
                     counts.sentences += 1
-                    yield Sentence([], document, max(block, 0), unit, file)
+                    yield Sentence([], document, max(block, 0), unit, file), line, []
                 continue
             unit += 1
-            if recipe.format == "pku":
+            if tagged:
                 parsed = self._parsed(line)
                 if parsed.article is not None and parsed.article != article:
                     # The first article of a file is the document that the file has begun.
@@ -220,16 +230,17 @@ class CorpusReader:
                 sentences = self._tagged_sentences(parsed)
             else:
                 block += after_blank
-                sentences = recipe.split(line.text)
             after_blank = False
-            for tokens in sentences:
-                if tokens:
+            for piece in sentences:
+                if piece:
+                    tokens = [token for token, _, _ in piece] if spans or tagged else piece
                     counts.sentences += 1
                     counts.tokens += len(tokens)
                     counts.characters += sum(map(len, tokens))
                     if not _ESCAPED.isdisjoint(tokens):
                         counts.escaped += sum(token in _ESCAPED for token in tokens)
-                    yield Sentence(tokens, document, block, unit, file)
+                    sentence = Sentence(tokens, document, block, unit, file)
+                    yield sentence, line, piece if spans else []
         self._finish()
 
     def _counted(self, lines: Iterator[Line]) -> Iterator[Line]:
@@ -238,21 +249,21 @@ class CorpusReader:
             yield line
 
     def _parsed(self, line: Line) -> pku.Paragraph:
-        parsed = pku.parse_line(line.text, self.recipe.compounds)
+        parsed = self.recipe.parse(line.text)
         for fault in parsed.faults:
             self.counts.malformed_total += 1
             if len(self.counts.malformed) < LISTED_FAULTS:
                 self.counts.malformed.append(f"{shown_name(line.file)}:{line.number}: {fault}")
         return parsed
 
-    def _tagged_sentences(self, parsed: pku.Paragraph) -> Iterator[list[str]]:
+    def _tagged_sentences(self, parsed: pku.Paragraph) -> Iterator[list[Span]]:
         recipe = self.recipe
         if recipe.sentences == "line":
-            yield [span.token for span in recipe.tagged_spans(parsed)]
+            yield recipe.tagged_spans(parsed)
             return
         for start, end in split_sentences([item.word for item in parsed.items]):
             part = parsed._replace(items=parsed.items[start:end])
-            yield [span.token for span in recipe.tagged_spans(part)]
+            yield recipe.tagged_spans(part)
 
     def _finish(self) -> None:
         counts = self.counts

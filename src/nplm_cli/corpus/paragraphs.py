@@ -1,5 +1,6 @@
 """Hard-wrapped lines become paragraphs again; other lines are paragraphs as they are."""
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, pairwise
 from unicodedata import east_asian_width
@@ -18,6 +19,21 @@ CONTINUED_LINES = 0.3
 # Memory is bounded by the longest line and by about this.
 MAX_PARAGRAPH_CHARACTERS = 1 << 20
 _STOPS = frozenset('.!?。！？：:．”"』」')
+
+# Where in a paragraph a piece begins, the number of its line, and where in that line it begins.
+Origin = tuple[int, int, int]
+
+
+class Joined(Line):
+    """A paragraph that is no line of its file: made of several, or cut out of one."""
+
+    origin: list[Origin]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Number of the file's line, and the offset in it, of the character at ``offset``."""
+        i = bisect.bisect_right(self.origin, offset, key=lambda piece: piece[0]) - 1
+        start, number, column = self.origin[i]
+        return number, column + offset - start
 
 
 def paragraphs(lines: Iterable[Line]) -> Iterator[Line]:
@@ -77,6 +93,7 @@ def _indent(text: str) -> int:
 
 def _joined(lines: Iterable[Line], width: int) -> Iterator[Line]:
     pieces: list[str] = []
+    origin: list[Origin] = []
     size = 0
     first = previous = None
     for line in lines:
@@ -88,8 +105,8 @@ def _joined(lines: Iterable[Line], width: int) -> Iterator[Line]:
             or _broken_on_purpose(previous.text, line.text, width)
         ):
             assert first is not None
-            yield first._replace(text="".join(pieces))
-            pieces, size, first, previous = [], 0, None, None
+            yield _made(first, "".join(pieces), origin)
+            pieces, origin, size, first, previous = [], [], 0, None, None
         if blank:
             yield line
             continue
@@ -98,11 +115,13 @@ def _joined(lines: Iterable[Line], width: int) -> Iterator[Line]:
             first = line
         elif not (_is_wide(pieces[-1][-1]) or _is_wide(text[0])):
             pieces.append(" ")
+            size += 1
+        origin.append((size, line.number, len(line.text) - len(line.text.lstrip())))
         pieces.append(text)
-        size += len(text) + 1
+        size += len(text)
         previous = line
     if first is not None:
-        yield first._replace(text="".join(pieces))
+        yield _made(first, "".join(pieces), origin)
 
 
 def _cut(paragraph: Line) -> Iterator[Line]:
@@ -111,8 +130,22 @@ def _cut(paragraph: Line) -> Iterator[Line]:
     while start < len(text):
         limit = start + MAX_PARAGRAPH_CHARACTERS
         end = max(text.rfind(mark, start, limit) for mark in " 。\u3000") + 1 or limit
-        yield paragraph._replace(text=text[start : end if limit < len(text) else None])
-        start = end if limit < len(text) else len(text)
+        end = end if limit < len(text) else len(text)
+        yield _made(paragraph, text[start:end], _origin(paragraph, start, end))
+        start = end
+
+
+def _made(line: Line, text: str, origin: list[Origin]) -> Joined:
+    made = Joined(text, line.file, line.file_index, line.number)
+    made.origin = origin
+    return made
+
+
+def _origin(paragraph: Line, start: int, end: int) -> list[Origin]:
+    """Origin of ``paragraph.text[start:end]``."""
+    whole = paragraph.origin if isinstance(paragraph, Joined) else []
+    later = [(at - start, number, column) for at, number, column in whole if start < at < end]
+    return [(0, *paragraph.place(start)), *later]
 
 
 def _broken_on_purpose(line: str, following: str, width: int) -> bool:

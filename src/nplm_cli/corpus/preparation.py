@@ -4,6 +4,7 @@ What is left in the folder is all that training needs: ``vocabulary.tsv``, ``unk
 ``tokenizer.json`` and ``data/`` with the ids of each part.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -23,7 +24,7 @@ from nplm_cli.corpus.formats import CorpusReader, TextRecipe, read_sentences
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.split import MIN_DOCUMENTS, split_sentences
 from nplm_cli.corpus.vocabulary import SPECIALS, Cut, cut_vocabulary, save_unknown
-from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.errors import ArtifactError, ConfigError, InputError
 
 DATA_FOLDER = "data"
 # Units of the split that are pieces of a running text.
@@ -53,9 +54,15 @@ class Prepared:
 
 
 def prepare(
-    folder: Path, sources: Sources, config: Config, on_event: events.OnEvent = events.ignore
+    folder: Path,
+    sources: Sources,
+    config: Config,
+    on_event: events.OnEvent = events.ignore,
+    workers: int | None = 1,
 ) -> Prepared:
     """Read the sources and write the parts into ``folder``, which must exist.
+
+    ``workers`` processes cut raw text (None: as many as is worth it), with the same result.
 
     Raises InputError for unreadable or empty input, ConfigError when the text is too small for
     the split that was asked for.
@@ -72,9 +79,10 @@ def prepare(
     for name, inputs in sources.by_part().items():
         digest = hashlib.sha256()
         store = TokenStore(data, f"{name}.first-pass", types)
-        reader = _reading(inputs, config, recipe, digest, on_event)
-        for tokens in store.read(reader):
-            on_event(events.Progress(f"reading {name}", tokens, None, f"{tokens:,} tokens"))
+        reader = _reading(inputs, config, recipe, digest, on_event, workers)
+        with contextlib.closing(reader):
+            for tokens in store.read(reader):
+                on_event(events.Progress(f"reading {name}", tokens, None, f"{tokens:,} tokens"))
         recipe = recipe or reader.recipe
         notes += reader.counts.replaced_files
         stores[name] = store
@@ -108,11 +116,13 @@ def prepare(
     cut.vocabulary.save(folder / "vocabulary.tsv")
     save_unknown(folder / "unknown.tsv", cut.unknown)
     recipe.save(folder / "tokenizer.json")
+    dictionaries = config.corpus.user_dict if recipe.user_words else ()
     return Prepared(
         cut,
         parts,
         {
             "sources": inputs_record,
+            **({"user_dict": _dictionaries_record(dictionaries)} if dictionaries else {}),
             "split_unit": unit,
             "parts": parts,
             "vocabulary_size": len(cut.vocabulary),
@@ -130,6 +140,7 @@ def _reading(
     recipe: TextRecipe | None,
     digest: Any,
     on_event: events.OnEvent,
+    workers: int | None,
 ) -> CorpusReader:
     return read_sentences(
         inputs,
@@ -137,7 +148,22 @@ def _reading(
         recipe=recipe,
         digest=digest,
         on_event=lambda text: on_event(events.message(text)),
+        workers=workers,
     )
+
+
+def _dictionaries_record(paths: Sequence[str]) -> dict[str, Any]:
+    """What tells later whether the dictionaries are what they were."""
+    return {"inputs": [os.path.abspath(path) for path in paths], "sha256": _sha256(paths)}
+
+
+def _sha256(inputs: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for path in list_files(inputs):
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _split(
@@ -179,25 +205,29 @@ def _split(
 def check_sources(record: dict[str, Any]) -> list[str]:
     """Compare the inputs of a run with what they were; returns those that are gone.
 
-    Raises InputError when an input's bytes have changed since the run was prepared.
+    Raises InputError when the bytes of a text or dictionary have changed since the run was
+    prepared, ArtifactError for a record that nplm did not write.
     """
-    gone = []
-    for name, source in record.get("sources", {}).items():
-        inputs = source["inputs"]
+    gone: list[str] = []
+    sources = record.get("sources", {})
+    if not isinstance(sources, dict):
+        raise ArtifactError(f"config.json: its sources are {sources!r:.60}, no object")
+    recorded = {f"{name} text": source for name, source in sources.items()}
+    if "user_dict" in record:
+        recorded["user dictionary"] = record["user_dict"]
+    for name, source in recorded.items():
+        inputs = source.get("inputs") if isinstance(source, dict) else None
+        if not isinstance(inputs, list) or not all(isinstance(path, str) for path in inputs):
+            raise ArtifactError(f"config.json: inputs of the {name} are {inputs!r:.60}, no files")
         if "-" in inputs:
             continue
         missing = [i for i in inputs if not os.path.exists(i)]
         if missing:
             gone += missing
             continue
-        digest = hashlib.sha256()
-        for path in list_files(inputs):
-            with open(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        if digest.hexdigest() != source["sha256"]:
+        if _sha256(inputs) != source.get("sha256"):
             raise InputError(
-                f"{', '.join(inputs)}: the {name} text has changed since this training began: "
+                f"{', '.join(inputs)}: the {name} has changed since this training began: "
                 "restore it, or start anew with --force"
             )
     return gone

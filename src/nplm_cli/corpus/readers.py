@@ -54,6 +54,10 @@ class Line(NamedTuple):
     file_index: int
     number: int
 
+    def place(self, offset: int) -> tuple[int, int]:
+        """Number of the file's line, and the offset in it, of the character at ``offset``."""
+        return self.number, offset
+
 
 def list_files(inputs: Sequence[str]) -> list[str]:
     """Return the files behind ``inputs``: files as they are, folders recursively, ``-`` as it is.

@@ -1,23 +1,25 @@
 """How raw text became tokens: stored with every model, applied to every question."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from nplm_cli import artifacts, config
 from nplm_cli.corpus import pku
+from nplm_cli.corpus.chinese import SegmenterName, chinese_spans, masked, open_segmenter
 from nplm_cli.corpus.english import english_spans, piece_spans
 from nplm_cli.corpus.sentences import split_sentences
 from nplm_cli.corpus.tokenizers import (
     UNKNOWN,
     Span,
     character_spans,
-    chinese_spans,
     escape,
+    fold_numbers,
     fold_width,
 )
+from nplm_cli.corpus.user_words import UserWords
 from nplm_cli.errors import ArtifactError, ConfigError
 
 _WORD = re.compile(r"\S+")
@@ -38,6 +40,9 @@ class TextRecipe(config.Section):
     keep_pos: bool = False
     lowercase: bool = False
     fold_width: bool = True
+    fold_numbers: bool = False
+    tokenizer: SegmenterName = "jieba"
+    user_words: UserWords = field(default_factory=UserWords)
 
     def __post_init__(self) -> None:
         """Also refuse tags on characters."""
@@ -57,11 +62,15 @@ class TextRecipe(config.Section):
         if self.format == "raw":
             return self._normalized(self._raw_spans(self.folded(text)))
         if self.format == "pku" and pku.tagged_share(text.split()) >= 0.9:
-            return self.tagged_spans(pku.parse_line(text, self.compounds))
+            return self.tagged_spans(self.parse(text))
         words = (Span(match[0], *match.span()) for match in _WORD.finditer(self.folded(text)))
         return self._normalized(
             self._characters(words) if self.lang == "char" else words, keep_unknown=True
         )
+
+    def parse(self, text: str) -> pku.Paragraph:
+        """A line of tagged text; its characters are the same whether compounds are joined."""
+        return pku.parse_line(text, "open" if self.lang == "char" else self.compounds)
 
     def tagged_spans(self, paragraph: pku.Paragraph) -> list[Span]:
         """Tokens of a parsed line of tagged text."""
@@ -79,35 +88,56 @@ class TextRecipe(config.Section):
         """Sentences of a line or paragraph of raw or segmented text, each a list of tokens."""
         if self.format == "segmented":
             tokens = self.segmented_tokens(text)
-            if self.sentences == "line":
-                yield tokens
-            else:
-                for start, end in split_sentences(tokens):
-                    yield tokens[start:end]
+            for start, end in self._bounds(tokens):
+                yield tokens[start:end]
             return
+        for _, spans in self._raw_sentences(text):
+            yield [span.token for span in spans]
+
+    def split_spans(self, text: str) -> Iterator[list[Span]]:
+        """The same with the offsets of each token in ``text``."""
+        if self.format == "segmented":
+            spans = self.tokenize_spans(text)
+            for start, end in self._bounds([span.token for span in spans]):
+                yield spans[start:end]
+            return
+        for begin, spans in self._raw_sentences(text):
+            yield [Span(token, begin + start, begin + end) for token, start, end in spans]
+
+    def _raw_sentences(self, text: str) -> Iterator[tuple[int, list[Span]]]:
+        """Where each piece that was cut by itself begins, and its tokens with offsets in it."""
         text = self.folded(text)
         if self.sentences == "line":
-            yield [span.token for span in self._normalized(self._raw_spans(text))]
+            yield 0, self._normalized(self._raw_spans(text))
             return
         # Chinese and characters: find the sentences first, on pieces that know "3.14" and "Mr.".
-        spans = list(english_spans(text) if self.lang == "en" else piece_spans(text))
+        spans = list(english_spans(text) if self.lang == "en" else piece_spans(self._masked(text)))
         gaps = [not i or spans[i - 1].end < span.start for i, span in enumerate(spans)]
         for start, end in split_sentences([span.token for span in spans], gaps):
             if self.lang == "en":
-                sentence = self._normalized(iter(spans[start:end]))
+                yield 0, self._normalized(spans[start:end])
             else:
-                chunk = text[spans[start].start : spans[end - 1].end]
-                sentence = self._normalized(self._raw_spans(chunk))
-            yield [span.token for span in sentence]
+                begin = spans[start].start
+                chunk = text[begin : spans[end - 1].end]
+                yield begin, self._normalized(self._raw_spans(chunk))
+
+    def _bounds(self, tokens: list[str]) -> Iterable[tuple[int, int]]:
+        """Where the sentences of a line of segmented text begin and end; a blank one has one."""
+        return [(0, len(tokens))] if self.sentences == "line" else split_sentences(tokens)
 
     def segmented_tokens(self, text: str) -> list[str]:
         """The same as ``tokenize`` for segmented text, without offsets and faster."""
         text = self.folded(text)
-        if self.lowercase:
+        if self.fold_numbers:
+            text = fold_numbers(text)
+        characters = self.lang == "char"
+        if self.lowercase and not characters:
             text = text.lower()
         tokens = text.split()
-        if self.lang == "char":
+        if characters:
             tokens = [c for token in tokens for c in ([token] if token == UNKNOWN else token)]
+            if self.lowercase:  # each by itself: a sigma at the end of a word is none here
+                tokens = [token.lower() for token in tokens]
         if "<" in text:
             tokens = [escape(token, keep_unknown=True) for token in tokens]
         return tokens
@@ -115,15 +145,27 @@ class TextRecipe(config.Section):
     def spelled(self, word: str) -> str:
         """A single word as the training text would have it."""
         folded = self.folded(word)
-        return folded.lower() if self.lowercase else folded
+        joined = " ".join(folded.split())
+        if joined in self.user_words:
+            folded = joined.replace(" ", "_")
+        return self._spelling(folded)
 
     def folded(self, text: str) -> str:
         """``text`` with full-width digits and letters folded if the recipe says so."""
         return fold_width(text) if self.fold_width else text
 
+    def _spelling(self, token: str) -> str:
+        token = token.lower() if self.lowercase else token
+        return fold_numbers(token) if self.fold_numbers else token
+
+    def _masked(self, text: str) -> str:
+        if self.lang != "zh" or not self.user_words:
+            return text
+        return masked(text, open_segmenter(self.tokenizer, self.user_words))
+
     def _raw_spans(self, text: str) -> Iterator[Span]:
         if self.lang == "zh":
-            return chinese_spans(text)
+            return chinese_spans(text, open_segmenter(self.tokenizer, self.user_words))
         return english_spans(text) if self.lang == "en" else character_spans(text)
 
     def _characters(self, words: Iterator[Span]) -> Iterator[Span]:
@@ -133,14 +175,27 @@ class TextRecipe(config.Section):
             else:
                 yield from (Span(c, start + i, start + i + 1) for i, c in enumerate(token))
 
-    def _normalized(self, spans: Iterator[Span], *, keep_unknown: bool = False) -> list[Span]:
-        if self.format == "raw" and not self.lowercase:
+    def _normalized(self, spans: Iterable[Span], *, keep_unknown: bool = False) -> list[Span]:
+        respelled = self.lowercase or self.fold_numbers
+        if self.format == "raw" and not respelled and not self.user_words:
             return list(spans)  # the tokenizers of raw text cut "<unk>" into its parts
         result = []
         for token, start, end in spans:
-            token = token.lower() if self.lowercase else token
+            token = self._spelling(token) if respelled else token
             result.append(Span(escape(token, keep_unknown=keep_unknown), start, end))
         return result
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as a JSON object, the user's words an object of frequencies."""
+        return {**super().to_json(), "user_words": self.user_words.to_json()}
+
+    @classmethod
+    def from_json(cls, values: object, where: str) -> Self:
+        """Build from a JSON object; raises ConfigError for what ``to_json`` does not give."""
+        if isinstance(values, dict) and "user_words" in values:
+            words = UserWords.from_json(values["user_words"], f"{where}: user_words")
+            values = {**values, "user_words": words}
+        return super().from_json(values, where)
 
     def save(self, path: Path | str) -> None:
         """Write the recipe as JSON (``tokenizer.json`` of a run)."""

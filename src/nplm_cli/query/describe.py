@@ -52,6 +52,8 @@ def describe(run: Run) -> dict[str, Any]:
         "format": run.recipe.format,
         "sentences": run.recipe.sentences,
     }
+    if run.recipe.user_words:
+        record["user_words"] = len(run.recipe.user_words)
     for name, counts in parts.items():
         record[f"{name}_sentences"] = counts["sentences"]
         record[f"{name}_words"] = counts["words"]

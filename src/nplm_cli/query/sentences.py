@@ -65,7 +65,7 @@ class SentenceReader:
     """Turns a user's text into tokens by the recipe of a run.
 
     Text for a model of segmented or tagged words is split at spaces (tagged text is recognised);
-    if it is Chinese without a space it is segmented with jieba, which ``warnings`` tells, unless
+    if it is Chinese without a space it is segmented (jieba), which ``warnings`` tells, unless
     ``segmented`` says that it is segmented already. With ``split`` a text of several sentences
     becomes as many; without, it is scored as one, and ``warnings`` tells so where the training
     text was split.
@@ -131,8 +131,8 @@ class SentenceReader:
         if not self.segmented and recipe.lang == "zh" and is_unsegmented(text):
             self._warn(
                 "raw",
-                f"{text[:12]!r}... has no spaces: segmented with jieba, which may cut words "
-                "otherwise than the training text (--segmented forbids it)",
+                f"{text[:12]!r}... has no spaces: segmented with {recipe.tokenizer}, which may cut "
+                "words otherwise than the training text (--segmented forbids it)",
             )
             return dataclasses.replace(recipe, format="raw", lang="zh")
         return dataclasses.replace(recipe, format="segmented")

@@ -120,7 +120,9 @@ def test_questions_are_cut_as_the_text_was(nplm, run, corpus):
     data = json.loads((run / "config.json").read_text("utf-8"))["data"]
     assert ledger["words"] == sum(part["words"] for part in data["parts"].values())
     assert ledger["oov"] == sum(part["oov"] for part in data["parts"].values())
-    assert nplm("neighbors", run, "iPhone 77", "-k", 2).code == 0
+    near = nplm("neighbors", run, "iPhone 12", "１９９９", "0000", "-k", 2, "--json").ok().records
+    assert [record["query"] for record in near] == ["iPhone 12", "１９９９", "0000"]
+    assert near[1]["neighbors"] == near[2]["neighbors"] != near[0]["neighbors"]
     asked = nplm("score", run, "--given", "我们用", "--word", "2031", "--json").ok().json
     assert asked["oov"] is False
     assert nplm("info", run, "--json").ok().json["user_words"] == 3
@@ -212,11 +214,15 @@ def test_specials_that_a_user_types_are_words(nplm, tmp_path):
 
 
 def test_workers_write_the_same_bytes(nplm, texts, corpus, tmp_path, sha256):
-    for text in (texts / "zh.txt", texts / "en.txt", corpus / "text.txt", texts / "seg.txt"):
-        for extra in ((), ("--json",), ("--user-dict", corpus / "d.txt", "--lowercase")):
-            out = [nplm("tokenize", text, "--workers", n, *extra).ok() for n in (1, 3)]
-            assert out[0].out == out[1].out
-            assert out[0].err == out[1].err
+    own = ("--user-dict", corpus / "d.txt", "--lowercase")
+    for text, options in (
+        (texts / "zh.txt", ()),
+        (texts / "en.txt", ("--json",)),
+        (corpus / "text.txt", own),
+        (texts / "seg.txt", ()),
+    ):
+        one, many = (nplm("tokenize", text, "--workers", n, *options).ok() for n in (1, 2))
+        assert (one.out, one.err) == (many.out, many.err)
     for n in (1, 2):
         nplm("vocab", corpus / "text.txt", "-o", tmp_path / str(n), "--workers", n, "-q").ok()
     assert sha256(tmp_path / "1") == sha256(tmp_path / "2")

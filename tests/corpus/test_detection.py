@@ -34,3 +34,22 @@ CASES = [
 @pytest.mark.parametrize(("text", "lang", "format_"), CASES)
 def test_language_and_format(text, lang, format_):
     assert detect(text.split("\n")) == (lang, format_)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "他写<unk>和</s>，再写<s>。",
+        "请看https://example.org/about的说明。",
+        "速度是每秒3m/s左右吧。",
+    ],
+)
+def test_a_slash_in_a_sentence_without_spaces_is_no_tag(text):
+    assert detect([text]) == ("zh", "raw")
+
+
+@pytest.mark.parametrize(
+    "token", ["中国/ns", "政府/n]nt", "年/l/%", "//w", "好/NN-SHORT", "台/n]/nt", "开/v]x"]
+)
+def test_tags(token):
+    assert detect([f"{token} 的/u"] * 3).format == "pku"

@@ -195,7 +195,7 @@ def _score_words(
     log_p_V = scorer.next_log_probs(history)
     rows = []
     for word in words:
-        spelled = run.recipe.spelled(word)
+        spelled = run.spelled(word)
         i = run.vocabulary.index.get(spelled, 0)
         log_p = float(log_p_V[i])
         record = {

@@ -62,17 +62,17 @@ def neighbors_cli(
 
     keyed, run = open_vectors(source, vectors)
     queries = _queries(keyed, words or [], random, seed, band, all_tokens)
-    known = [word for word in queries if keyed.index_of(word) is not None]
-    found = dict(
-        zip(known, keyed.neighbors(known, k=k, metric=cast("Metric", metric)), strict=True)
-    )
+    spelled = {word: word if run is None else run.spelled(word) for word in queries}
+    known = [word for word in queries if keyed.index_of(spelled[word]) is not None]
+    near = keyed.neighbors([spelled[w] for w in known], k=k, metric=cast("Metric", metric))
+    found = dict(zip(known, near, strict=True))
     column = {"cosine": "cosine", "correlation": "correlation", "euclidean": "distance"}[metric]
     unknown = {}
     for word in queries:
         if word not in found and word not in unknown:
             counts = run.unknown_counts if run is not None else None
             unknown[word] = explain_unknown(
-                word,
+                spelled[word],
                 keyed.index,
                 counts,
                 unknown_complete=counts is None or len(counts) < MAX_UNKNOWN_LISTED,

@@ -8,7 +8,8 @@ _ID = re.compile(r"([0-9]{8}-[0-9]{2}-[0-9]{3})-[0-9]{3}(?:/m)?$")
 # A brace left open is one, too: "为{ wei4 }/p" occurs.
 _PINYIN = re.compile(r"(?<=.)\{(?:[A-Za-zü:]+[0-9][A-Za-zü:0-9]*\})?$")
 _NAKED_CLOSE = re.compile(r"(?<=.)\]/?[A-Za-z]+$")
-TAGGED = re.compile(r"\S+/[A-Za-z]\S*$")
+# Of a whole token: an address or </s> in a sentence without spaces is no tag.
+TAGGED = re.compile(r"\S+/[A-Za-z][\w-]{0,9}(?:\]/?\w*)?(?:/\S{1,3})?$", re.ASCII)
 _WORD = re.compile(r"\S+")
 
 

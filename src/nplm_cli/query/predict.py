@@ -96,6 +96,7 @@ def count_continuations(
     if not isinstance(scorer, NgramScorer):
         raise ConfigError(f"{run.folder} is no n-gram model: train one with --arch ngram")
     tokens = [span.token for span in SentenceReader(run.recipe).spans(history)]
+    words = [run.spelled(word) for word in words]
     for token in [*tokens, *words]:
         if token not in run.vocabulary:
             raise UnknownWordError(f"{token!r} is not in the vocabulary of {run.folder}")

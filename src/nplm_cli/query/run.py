@@ -154,6 +154,10 @@ class Run:
         """How raw text became tokens."""
         return TextRecipe.load(self._present("tokenizer.json"))
 
+    def spelled(self, word: str) -> str:
+        """A word of a question as the vocabulary has it, or would have it."""
+        return word if word in self.vocabulary else self.recipe.spelled(word)
+
     def _present(self, name: str) -> Path:
         path = self.folder / name
         if not path.exists():

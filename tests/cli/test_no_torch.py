@@ -1,6 +1,7 @@
 """Questions are answered without torch, scipy, matplotlib and jieba: neither needed nor loaded."""
 
 import json
+import random
 import sys
 
 import pytest
@@ -31,6 +32,8 @@ LIGHT = {
             "compare-vectors",
             "align",
             "mix",
+            "rescore",
+            "surprisal",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),
@@ -69,6 +72,14 @@ LIGHT = {
     "eval of counts with a cache": ("eval", "NGRAM", "TEXT", "--cache", "unigram"),
     "mix counts": ("mix", "NGRAM", "--cache", "unigram", "--tune", "TEXT", "-o", "OUT"),
     "score --cache": ("score", "RUN", "我 买 书", "--cache", "neural"),
+    "rescore": ("rescore", "RUN", "NBEST", "--references", "REFERENCES", "--best"),
+    "rescore of counts": ("rescore", "NGRAM", "NBEST"),
+    "surprisal": ("surprisal", "RUN", "ITEMS", "--text-column", "sentence"),
+    "surprisal of counts": ("surprisal", "NGRAM", "ITEMS", "--text-column", "sentence"),
+    "surprisal and times": (
+        *("surprisal", "RUN", "TIMES", "--word-column", "w", "--item-column", "i"),
+        *("--times-column", "t", "--keep-unknown"),
+    ),
 }
 
 
@@ -94,10 +105,21 @@ def line(ffn, ngram, english, texts, vectors, tmp_path):
     ratings, questions = tmp_path / "ratings.txt", tmp_path / "questions.txt"
     ratings.write_text("我 你 9\n书 茶 5\n书 我 1\n", "utf-8")
     questions.write_text(": s\n我 你 书 茶\n", "utf-8")
+    (tmp_path / "n.txt").write_text("0 ||| 我 买 书 ||| f= 1 ||| -1\n", "utf-8")
+    (tmp_path / "r.txt").write_text("我 买 茶\n", "utf-8")
+    (tmp_path / "s.tsv").write_text("sentence\n我 买 书\n", "utf-8")
+    chosen = random.Random(1)
+    read = chosen.choices(["我", "买", "茶", "你", "看见", "书", "猫"], k=40)
+    timed = [f"1\t{word}\t{chosen.randint(200, 400)}\n" for word in read]
+    (tmp_path / "t.tsv").write_text("i\tw\tt\n" + "".join(timed), "utf-8")
     pairs = [row.split("\t")[0] for row in (ffn / "vocabulary.tsv").read_text("utf-8").splitlines()]
     (tmp_path / "words.txt").write_text("".join(f"{w}\t{w}\n" for w in pairs[2:]), "utf-8")
     words = {
         "WORDS": tmp_path / "words.txt",
+        "NBEST": tmp_path / "n.txt",
+        "REFERENCES": tmp_path / "r.txt",
+        "ITEMS": tmp_path / "s.tsv",
+        "TIMES": tmp_path / "t.tsv",
         "RATINGS": ratings,
         "QUESTIONS": questions,
         "RUN": ffn,

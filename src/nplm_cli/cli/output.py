@@ -11,8 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NoReturn, TextIO
+from pathlib import Path
+from typing import IO, Any, NoReturn, TextIO
 
+from nplm_cli.atomic import atomic_write
 from nplm_cli.errors import NplmError
 from nplm_cli.plain import plain
 
@@ -48,6 +50,19 @@ def _refuse(error: OSError) -> NoReturn:
     raise NplmError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
+@contextlib.contextmanager
+def data_out(path: Path | None) -> Iterator[IO[bytes]]:
+    """Open a file that is written whole or not at all, or (None, ``-``) standard output."""
+    if path is None or str(path) == "-":
+        with to_stdout():
+            sys.stdout.flush()
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+    else:
+        with atomic_write(path) as file:
+            yield file
+
+
 def flush() -> None:
     """Send what is written on its way."""
     with to_stdout():
@@ -64,9 +79,14 @@ def write_line(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """Write one object on one line; a number that JSON cannot hold becomes null."""
+    write_line(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """One object on one line; a number that JSON cannot hold becomes null."""
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     # Bytes of a file name that are no UTF-8 are half surrogates, which JSON can spell.
-    write_line(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _finite(value: Any) -> Any:

@@ -133,10 +133,7 @@ def read_lines(
     for index, name in enumerate(list_files(inputs)):
         number = 0
         shown = shown_name(name)
-        with _open(name, stdin) as file:
-            blocks = decompressed(_raw_blocks(file, name, digest, on_bytes), shown)
-            head, blocks = _head(blocks)
-            _refuse_foreign(head, shown)
+        with open_blocks(name, stdin, digest, on_bytes) as (head, blocks):
             page = markup == "html" or (markup == "auto" and is_page(name, head))
             declared = declared_encoding(head) if page else ""
             decoder = Decoder(shown, encoding, on_event, errors=errors, declared=declared)
@@ -149,6 +146,24 @@ def read_lines(
                     yield Line(text, name, index, number)
             if decoder.replaced and on_replaced is not None:
                 on_replaced(shown, decoder.replaced)
+
+
+@contextlib.contextmanager
+def open_blocks(
+    name: str,
+    stdin: BinaryIO | None = None,
+    digest: Digest | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    """Open one input; gives its beginning and all its bytes, decompressed, block by block.
+
+    The parameters and the errors are those of ``read_lines``.
+    """
+    shown = shown_name(name)
+    with _open(name, stdin) as file:
+        head, blocks = _head(decompressed(_raw_blocks(file, name, digest, on_bytes), shown))
+        _refuse_foreign(head, shown)
+        yield head, blocks
 
 
 def shown_name(name: str) -> str:

@@ -1,6 +1,7 @@
 """Sentences a user types: to tokens as the training text was, then to scored tokens."""
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import Scorer
 
 _TAGGED = re.compile(r"\S/[A-Za-z]+\S*$")
+# A sentence's text and its tokens, offsets into that text.
+Piece = tuple[str, list[Span]]
 
 
 class ScoredToken(NamedTuple):
@@ -81,7 +84,7 @@ class SentenceReader:
         """Tokens of a sentence with their offsets into ``text``."""
         return self._recipe_for(text).tokenize_spans(text)
 
-    def sentences(self, text: str) -> list[tuple[str, list[Span]]]:
+    def sentences(self, text: str) -> list[Piece]:
         """Text and tokens of each sentence, offsets into its own text."""
         spans = self.spans(text)
         gaps = [i == 0 or spans[i - 1].end < span.start for i, span in enumerate(spans)]
@@ -154,29 +157,50 @@ def score_sentences(
     policy a sentence's figures do not depend on what else is in ``texts``, unless the scorer has
     caches that run over a text. With ``eos`` False the end of the sentence is not counted.
     """
+    split = read_texts(run, texts, reader)
     policy = context or run.config.training.context
-    index = run.vocabulary.index
+    scored = score_pieces(run, scorer, split, context=policy, eos=eos, file_starts=file_starts)
+    return [sentence for of_text in scored for sentence in of_text]
+
+
+def read_texts(run: Run, texts: Sequence[str], reader: SentenceReader) -> list[list[Piece]]:
+    """Sentences of each text as tokens; tells of a text that is one unknown Chinese word."""
     split = [reader.sentences(text) for text in texts]
-    pieces = [piece for of_text in split for piece in of_text]
-    for text, sentence in pieces:
+    index = run.vocabulary.index
+    for text, sentence in (piece for of_text in split for piece in of_text):
         lone = len(sentence) == 1 and not reader.segmented
         if lone and sentence[0].token not in index and count_chinese(text) > 1:
             reader.unknown_whole(text)
+    return split
+
+
+def score_pieces(
+    run: Run,
+    scorer: Scorer,
+    split: Sequence[Sequence[Piece]],
+    *,
+    context: Context,
+    eos: bool = True,
+    file_starts: Sequence[int] = (0,),
+) -> list[list[ScoredSentence]]:
+    """Score texts that are tokens already: the sentences of each, as ``score_sentences`` does."""
+    index = run.vocabulary.index
+    pieces = [piece for of_text in split for piece in of_text]
     ids = [[index.get(span.token, UNK_ID) for span in sentence] for _, sentence in pieces]
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in ids])]).astype(np.int64)
     flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
     first_pieces = np.cumsum([0, *map(len, split)])
-    files = np.unique(starts[first_pieces[[at for at in file_starts if at < len(texts)]]])
+    files = np.unique(starts[first_pieces[[at for at in file_starts if at < len(split)]]])
     part = Part(flat, starts, files, 0)
-    nll_N = scorer.nll(part, policy) if len(flat) else np.zeros(0)
+    nll_N = scorer.nll(part, context) if len(flat) else np.zeros(0)
     scored = []
     for (text, sentence), row, start in zip(pieces, ids, starts[:-1], strict=True):
         in_file = 1 + int(start - files[np.searchsorted(files, start, "right") - 1])
-        base = in_file if policy == "stream" else 1
+        base = in_file if context == "stream" else 1
         names = [(s.token, s.start, s.end) for s in sentence] + [(EOS, len(text), len(text))]
         tokens = []
         for t, ((token, begin, end), i) in enumerate(zip(names, [*row, EOS_ID], strict=True)):
             nats, seen = float(nll_N[start + t]), scorer.seen(base + t, in_file + t, 1 + t)
             tokens.append(ScoredToken(token, i, i == UNK_ID, 0.0 - nats, begin, end, seen))
         scored.append(ScoredSentence(text, tokens if eos else tokens[:-1]))
-    return scored
+    return [scored[a:b] for a, b in itertools.pairwise(first_pieces)]

@@ -1,0 +1,68 @@
+"""How the regression of reading times is shown: one object, or one table of its parts."""
+
+from typing import Any
+
+from nplm_cli.cli import output
+
+COLUMNS = (
+    *("part", "name", "estimate", "standard_error", "statistic", "df", "p_value"),
+    *("r2", "log_likelihood", "delta_log_likelihood"),
+)
+
+
+def write_report(report: dict[str, Any], *, json: bool, quiet: bool) -> None:
+    """Write the report, and (unless ``quiet``) what was left out to stderr."""
+    if json:
+        output.write_json(report)
+    else:
+        output.write_table(COLUMNS, [[row.get(c) for c in COLUMNS] for row in _rows(report)])
+    if quiet:
+        return
+    left_out = [
+        f"{count:,} {name.replace('_', ' ')}" for name, count in report["left_out"].items() if count
+    ]
+    told = f"; left out: {', '.join(left_out)}" if left_out else ""
+    output.note(f"{report['words']:,} of {report['rows']:,} rows in the regressions{told}")
+
+
+def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    predictor = report["predictor"]
+    rows: list[dict[str, Any]] = [
+        {"part": part, "name": predictor, "estimate": report[part]}
+        for part in ("correlation", "partial_correlation")
+    ]
+    rows += [
+        {
+            "part": "model",
+            "name": model["model"],
+            "df": report["words"] - model["parameters"],
+            "r2": model["r2"],
+            "log_likelihood": model["log_likelihood"],
+        }
+        for model in report["models"]
+    ]
+    rows += [
+        {
+            "part": "comparison",
+            "name": f"{own['model']} beyond {own['beyond']}",
+            "statistic": own["f"],
+            "df": "{}, {}".format(*own["df"]),
+            "p_value": own["p_value"],
+            "delta_log_likelihood": own["delta_log_likelihood"],
+        }
+        for own in report["comparisons"]
+    ]
+    left = report["words"] - len(report["coefficients"])
+    rows += [
+        {
+            "part": "coefficient",
+            "name": own["predictor"],
+            "estimate": own["estimate"],
+            "standard_error": own["standard_error"],
+            "statistic": own["t"],
+            "df": left,
+            "p_value": own["p_value"],
+        }
+        for own in report["coefficients"]
+    ]
+    return rows

@@ -1,0 +1,1 @@
+"""Tables of reading experiments: words or sentences, their surprisal, and reading times."""

@@ -96,7 +96,7 @@ class SentenceReader:
             self._warn(
                 "sentences",
                 f"{text[:24]!r}... holds {len(bounds)} sentences, scored as one; the training "
-                "text was split into sentences: put one on each line (score --sentences split "
+                "text was split into sentences: put one on each line (--sentences split "
                 "does it)",
             )
             return [(text, spans)]

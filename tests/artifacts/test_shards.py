@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nplm_cli.config import SplitConfig
 from nplm_cli.corpus import first_pass
+from nplm_cli.corpus import split as split_module
 from nplm_cli.corpus.first_pass import TokenStore, count_tokens, new_types
 from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.shards import (
@@ -326,6 +327,37 @@ def test_bounded_blocks_give_the_same_parts(tmp_path, monkeypatch):
     assert whole[1].tolist() == pieces[1].tolist()
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    block=st.integers(1, 40),
+    settings=st.builds(
+        SplitConfig,
+        split_by=st.sampled_from(["hash", "order"]),
+        valid_share=st.sampled_from([0.0, 0.05, 0.3]),
+        test_share=st.sampled_from([0.05, 0.3]),
+    ),
+)
+def test_a_split_does_not_depend_on_its_blocks(seed, block, settings):
+    random = np.random.default_rng(seed)
+    size = random.integers(1, 200)
+    columns = [np.cumsum(random.random(size) < share) for share in random.random(4)]
+    hashes = random.integers(0, 2**63, size)
+    units = np.stack([*columns, hashes], axis=1).astype(np.uint64)
+
+    def outcome():
+        try:
+            parts, unit = split_sentences(units, settings)
+        except ConfigError as error:
+            return str(error)
+        return parts.tolist(), unit
+
+    whole = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split_module, "BLOCK_SENTENCES", block)
+        assert outcome() == whole
 
 
 @pytest.mark.parametrize(("size", "name"), [(65_535, "uint16"), (65_536, "uint32")])

@@ -116,7 +116,7 @@ def reports_test(a: Trained, b: Trained) -> None:
 def replaces(a: Trained, b: Trained) -> None:
     weights(a, b)
     assert "U+FFFD" in b.file("report.json")["notes"][0]
-    assert not a.file("report.json")["notes"]
+    assert not any("U+FFFD" in note for note in a.file("report.json")["notes"])
 
 
 def reads_the_source(a: Trained, b: Trained) -> None:
@@ -341,7 +341,7 @@ def other_texts(texts):
     """English in an encoding of its own, with a bad byte, and as a page."""
     text = (texts / "en.txt").read_text("utf-8")
     (texts / "western.txt").write_bytes(text.replace("a", "\xe9").encode("cp1252"))
-    (texts / "damaged.txt").write_bytes(text.encode().replace(b"book", b"b\xffk"))
+    (texts / "damaged.txt").write_bytes(text.encode().replace(b"book", b"b\xffk", 2))
     (texts / "page.html").write_text("<html>\n<p>" + text.replace("\n", "\n<p>"), "utf-8")
 
 

@@ -245,6 +245,7 @@ def replaced(data, **options):
         (b"\xff\xfea\0\x00\xd8b\0", {}, ["a\ufffdb"], 1),
         (b"a" * 200 + b"\0b", {}, ["a" * 200 + "\ufffdb"], 1),
         ("好".encode() * 200 + b"\0b", {}, ["好" * 200 + "\ufffdb"], 1),
+        (b"a" * 97 + b"\xff\xffb", {}, ["a" * 97 + "\ufffd\ufffdb"], 2),
         (b"plain", {}, ["plain"], 0),
     ],
 )
@@ -259,6 +260,9 @@ def test_replacing_is_counted(data, options, expected, number):
 
 
 def test_replacing_does_not_guess_wildly():
+    western = ("a" * 96 + "éèü\n").encode("cp1252")
+    with pytest.raises(InputError, match="--encoding"):
+        lines(western, errors="replace")
     noise = random.Random(3).randbytes(5000).replace(b"\0", b"a")
     with pytest.raises(InputError, match="--encoding") as caught:
         lines(noise, errors="replace")

@@ -91,8 +91,8 @@ def guess_encoding(sample: bytes, declared: str = "", *, lossy: bool = False) ->
     """The encoding of the beginning of a text, whose end may cut a character.
 
     ``declared`` is what the text says of itself, which counts when it is not UTF-8 and readable
-    so. With ``lossy`` up to a tenth of the characters may be bad. None: undecidable, or none of
-    those known here.
+    so. With ``lossy`` up to a tenth of the characters beyond ASCII may be bad, and of a text with
+    few of these a fiftieth of all. None: undecidable, or none of those known here.
     """
     if _decoded(sample, "utf-8") is not None:
         return Guess("utf-8")
@@ -112,7 +112,7 @@ def guess_encoding(sample: bytes, declared: str = "", *, lossy: bool = False) ->
         if not _hardly_chinese(text, evidence):
             found[encoding] = evidence
     if not found:
-        return None
+        return Guess("utf-8") if lossy and _hardly_damaged(sample) else None
     # Stable: of equals the first, GB18030.
     best, *others = sorted(found, key=lambda encoding: -found[encoding].score)
     if found[best].korean:
@@ -198,6 +198,12 @@ def _readable(sample: bytes, encoding: str, lossy: bool) -> str | None:
         if 10 * damaged.count("\ufffd") <= beyond_ascii:
             text = damaged
     return text
+
+
+def _hardly_damaged(sample: bytes) -> bool:
+    """Whether as UTF-8 so few characters are bad that damage explains it, and no other encoding."""
+    text = sample.decode("utf-8", "replace")
+    return 50 * text.count("\ufffd") <= len(text)
 
 
 def _beyond_ascii(text: str) -> str:

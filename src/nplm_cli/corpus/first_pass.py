@@ -40,7 +40,7 @@ class TokenStore:
         eos = lookup(EOS)
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(named_write(path)) for path in self._paths.values()]
-            ids, offsets, units = array("I"), array("Q", [0]), array("Q")
+            ids, offsets, units = array("I"), array("q", [0]), array("Q")
             position = 0
             for sentence in sentences:
                 ids.extend(map(lookup, sentence.tokens))
@@ -66,7 +66,7 @@ class TokenStore:
                 if len(ids) >= 1 << 16:
                     for values, file in zip((ids, offsets, units), files, strict=True):
                         _append(values, file)
-                    ids, offsets, units = array("I"), array("Q"), array("Q")
+                    ids, offsets, units = array("I"), array("q"), array("Q")
                     yield self.tokens
             for values, file in zip((ids, offsets, units), files, strict=True):
                 _append(values, file)
@@ -85,8 +85,8 @@ class TokenStore:
 
     @property
     def offsets(self) -> np.ndarray:
-        """Start of each sentence and the end of the last, uint64 of length S + 1."""
-        return self._load("offsets", np.uint64, (-1,))
+        """Start of each sentence and the end of the last, int64 of length S + 1."""
+        return self._load("offsets", np.int64, (-1,))
 
     @property
     def units(self) -> np.ndarray:
@@ -127,7 +127,7 @@ def sentences_of(
     store: TokenStore, parts_S: np.ndarray, part: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks of a part: indices of its sentences and their ids, in bounded memory."""
-    offsets = store.offsets.astype(np.int64)
+    offsets = store.offsets
     ids_N = store.ids_N
     begin = 0
     while begin < store.sentences:

@@ -5,6 +5,7 @@ turns provisional ids into final ones part by part. Ids are little-endian uint16
 vocabulary has fewer than 65,536 entries, else uint32.
 """
 
+import contextlib
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ class Part:
 
     def oov(self) -> int:
         """Number of ``<unk>`` tokens."""
-        return int(np.count_nonzero(np.asarray(self.ids_N) == UNK_ID))
+        blocks = range(0, len(self.ids_N), COUNT_BLOCK)
+        return sum(int(np.count_nonzero(self.ids_N[i : i + COUNT_BLOCK] == UNK_ID)) for i in blocks)
 
 
 def count_ids(ids_N: np.ndarray, size: int) -> np.ndarray:
@@ -132,32 +134,35 @@ def write_part(
     ``table`` maps provisional to final ids and has the dtype of the ids on disk.
     """
     number = PARTS.index(name)
-    lengths = np.diff(store.offsets.astype(np.int64))
-    characters = 0
-    oov = 0
-    with atomic_write(folder / f"{name}.ids") as file:
-        for _, ids in sentences_of(store, parts_S, number):
+    counts = dict.fromkeys(("sentences", "words", "predictions", "oov", "characters"), 0)
+    before = last_file = -1  # the sentence before, and its file
+    offsets, units = store.offsets, store.units
+    with contextlib.ExitStack() as stack:
+        file, starts_file, breaks_file = (
+            stack.enter_context(atomic_write(folder / f"{name}.{suffix}"))
+            for suffix in ("ids", "sentences", "files")
+        )
+        starts_file.write(np.zeros(1, "<i8").tobytes())
+        for chosen, ids in sentences_of(store, parts_S, number):
             final = table[ids]
-            characters += int(characters_by_type[ids].sum())
-            oov += int(np.count_nonzero(final == UNK_ID))
             file.write(final.tobytes())
-    chosen = np.flatnonzero(parts_S == number)
-    starts = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype("<i8")
-    files = store.units[chosen, 3]
-    # A running text breaks where a file begins and where the split left sentences out.
-    broken = (files[1:] != files[:-1]) | (np.diff(chosen) != 1)
-    file_starts = starts[:-1][np.concatenate([[True], broken])[: len(chosen)]]
-    for suffix, values in (("sentences", starts), ("files", file_starts.astype("<i8"))):
-        with atomic_write(folder / f"{name}.{suffix}") as file:
-            file.write(values.tobytes())
-    tokens = int(starts[-1])
-    return {
-        "sentences": len(chosen),
-        "words": tokens - len(chosen),
-        "predictions": tokens,
-        "oov": oov,
-        "characters": characters,
-    }
+            ends = counts["predictions"] + np.cumsum(offsets[chosen + 1] - offsets[chosen])
+            starts_file.write(ends.astype("<i8").tobytes())
+            # A running text breaks where a file begins and where the split left sentences out.
+            files = units[chosen, 3].astype(np.int64)
+            broken = (np.diff(files, prepend=last_file) != 0) | (
+                np.diff(chosen, prepend=before) != 1
+            )
+            starts = np.concatenate([[counts["predictions"]], ends])[:-1]
+            breaks_file.write(starts[broken].astype("<i8").tobytes())
+            if len(chosen):
+                before, last_file = int(chosen[-1]), int(files[-1])
+            counts["sentences"] += len(chosen)
+            counts["predictions"] += len(ids)
+            counts["oov"] += int(np.count_nonzero(final == UNK_ID))
+            counts["characters"] += int(characters_by_type[ids].sum())
+    counts["words"] = counts["predictions"] - counts["sentences"]
+    return counts
 
 
 def ids_dtype(vocabulary_size: int) -> np.dtype:

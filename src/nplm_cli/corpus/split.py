@@ -1,5 +1,8 @@
 """Which sentences train, validate and test: by whole documents, never by windows."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from nplm_cli.config import SplitConfig
@@ -7,6 +10,22 @@ from nplm_cli.errors import ConfigError
 
 # A split by documents needs enough of them that 5 % is at least one.
 MIN_DOCUMENTS = 20
+# Sentences that are looked at together, or a unit, if it is larger.
+BLOCK_SENTENCES = 1 << 20
+# Columns of a sentence's unit: document, block, line, file, hash of the text.
+_UNITS = ("document", "block", "line")
+_FILE, _HASH = 3, 4
+
+
+class _Block(NamedTuple):
+    """Successive units: ``end`` of the last one's sentences; of each unit its number of sentences,
+    the part that it falls to, and a key: the lower, the nearer was it to the parts beside training.
+    """
+
+    end: int
+    lengths_U: np.ndarray
+    parts_U: np.ndarray
+    keys_U: np.ndarray
 
 
 def split_sentences(units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray, str]:
@@ -14,56 +33,102 @@ def split_sentences(units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray,
 
     Units are documents (article or file); where there are fewer than 20, blank-line blocks;
     then lines. ``hash`` sends a unit to the part that its own text decides, so that the same
-    text lands on the same side in every run. Raises ConfigError when a part that was asked for
+    text lands on the same side in every run. Beside the result, of a byte a sentence, memory is
+    that of a block or of the largest unit. Raises ConfigError when a part that was asked for
     would stay empty.
     """
-    sentences = len(units)
-    parts_S = np.zeros(sentences, np.uint8)
+    parts_S = np.zeros(len(units), np.uint8)
     if config.split_by == "none" or config.valid_share == config.test_share == 0:
         return parts_S, "none"
-    unit = ""
-    for column, unit in enumerate(("document", "block", "line")):  # noqa: B007
-        # A unit's number may come again in the next file: file and number together name it.
-        changed = np.any(units[1:, [3, column]] != units[:-1, [3, column]], axis=1)
-        first = np.concatenate([[0], np.flatnonzero(changed) + 1])[:sentences]
-        if len(first) >= MIN_DOCUMENTS:
-            break
-    asked = [share > 0 for share in (config.valid_share, config.test_share)]
-    if len(first) < 1 + sum(asked):
+    column, count = _unit(units)
+    unit = _UNITS[column]
+    asked = [(2, config.test_share > 0), (1, config.valid_share > 0)]
+    needed = [0, *(part for part, wanted in asked if wanted)]
+    if count < len(needed):
         raise ConfigError(
-            f"a text of {len(first)} {unit}{'s' if len(first) != 1 else ''} cannot be split into "
+            f"a text of {count} {unit}{'s' if count != 1 else ''} cannot be split into "
             "training and validation: give --valid FILE, or --split-by none to train on all"
         )
-    lengths = np.diff(np.append(first, sentences))
-    if config.split_by == "order":
-        cumulative = np.cumsum(lengths) / sentences
-        middles = cumulative - lengths / (2 * sentences)
-        parts_U = np.select(
-            [middles > 1 - config.test_share, middles > 1 - config.test_share - config.valid_share],
-            [2, 1],
-            0,
-        )
-        keys = -np.arange(len(first), dtype=np.float64)
-    else:
-        positions = np.arange(sentences, dtype=np.uint64) - np.repeat(
-            first.astype(np.uint64), lengths
-        )
-        odd = positions * np.uint64(2) + np.uint64(1)  # so that the order of sentences matters
-        keys = _mixed(np.add.reduceat(units[:, 4] * odd, first)) / 2.0**64
-        parts_U = np.select(
-            [keys < config.test_share, keys < config.test_share + config.valid_share], [2, 1], 0
-        )
-    # A small text may leave a part empty by chance: give it the unit that came nearest.
-    order = np.argsort(keys, kind="stable")
-    for part, wanted in ((2, asked[1]), (1, asked[0])):
-        if wanted and not np.any(parts_U == part):
+    seen = np.zeros(3, np.int64)
+    begin = 0
+    for block in _blocks(units, column, config):
+        parts_S[begin : block.end] = np.repeat(block.parts_U, block.lengths_U)
+        begin = block.end
+        seen += np.bincount(block.parts_U, minlength=3)
+    if not seen[needed].all():
+        _fill(parts_S, list(_blocks(units, column, config)), needed[1:])
+    return parts_S, unit
+
+
+def _unit(units: np.ndarray) -> tuple[int, int]:
+    """The column of the largest unit of which there are enough, and how many there are, if few."""
+    for column in range(len(_UNITS)):
+        count = 0
+        for firsts, _ in _firsts(units, column):
+            count += len(firsts)
+            if count >= MIN_DOCUMENTS:
+                return column, count
+    return column, count
+
+
+def _firsts(units: np.ndarray, column: int) -> Iterator[tuple[np.ndarray, int]]:
+    """The first sentences of successive whole units, and where the sentences of these end."""
+    begin, size = 0, BLOCK_SENTENCES
+    while begin < len(units):
+        end = min(begin + size, len(units))
+        # A unit's number may come again in the next file: file and number together name it.
+        names = units[begin : end + 1][:, [_FILE, column]]
+        changed = np.any(names[1:] != names[:-1], axis=1)
+        firsts = begin + np.concatenate([[0], np.flatnonzero(changed) + 1])
+        if end < len(units):
+            if len(firsts) == 1:  # the unit goes on: look at more of it
+                size *= 2
+                continue
+            end, firsts = int(firsts[-1]), firsts[:-1]
+        yield firsts, end
+        begin, size = end, BLOCK_SENTENCES
+
+
+def _blocks(units: np.ndarray, column: int, config: SplitConfig) -> Iterator[_Block]:
+    sentences = len(units)
+    number = 0
+    for firsts, end in _firsts(units, column):
+        lengths = np.diff(np.append(firsts, end))
+        if config.split_by == "order":
+            middles = (firsts + lengths) / sentences - lengths / (2 * sentences)
+            last, next_to_last = 1 - config.test_share, 1 - config.test_share - config.valid_share
+            parts = np.select([middles > last, middles > next_to_last], [2, 1], 0)
+            keys = -np.arange(number, number + len(firsts), dtype=np.float64)
+            number += len(firsts)
+        else:
+            begin = int(firsts[0])
+            positions = np.arange(begin, end) - np.repeat(firsts, lengths)
+            odd = positions.astype(np.uint64) * np.uint64(2) + np.uint64(1)  # order matters
+            sums = np.add.reduceat(units[begin:end, _HASH] * odd, firsts - begin)
+            keys = _mixed(sums) / 2.0**64
+            parts = np.select(
+                [keys < config.test_share, keys < config.test_share + config.valid_share], [2, 1], 0
+            )
+        yield _Block(end, lengths, parts.astype(np.uint8), keys)
+
+
+def _fill(parts_S: np.ndarray, blocks: list[_Block], wanted: list[int]) -> None:
+    """Give the parts that chance left empty, as it may in a small text, the unit nearest to each.
+
+    Raises ConfigError where nothing is left to train on.
+    """
+    parts_U = np.concatenate([block.parts_U for block in blocks])
+    lengths_U = np.concatenate([block.lengths_U for block in blocks])
+    order = np.argsort(np.concatenate([block.keys_U for block in blocks]), kind="stable")
+    for part in wanted:
+        if not np.any(parts_U == part):
             # Where chance left nothing for training either, the fullest part gives.
             fullest = int(np.argmax(np.bincount(parts_U, minlength=3)))
             giver = 0 if np.any(parts_U == 0) else fullest
             parts_U[next(u for u in order if parts_U[u] == giver)] = part
     if not np.any(parts_U == 0):
         raise ConfigError("the split leaves nothing to train on: lower --valid-share, --test-share")
-    return np.repeat(parts_U.astype(np.uint8), lengths), unit
+    parts_S[:] = np.repeat(parts_U, lengths_U)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -30,9 +30,13 @@ from types import FrameType
 from typing import Any
 
 from nplm_cli.config import CorpusConfig
+from nplm_cli.corpus.exact_text import ExactText, read_exact
 from nplm_cli.corpus.formats import read_sentences
 from nplm_cli.corpus.readers import read_lines
+from nplm_cli.corpus.user_words import read_user_words
 from nplm_cli.errors import NplmError
+from nplm_cli.nbest.lists import read_nbest
+from nplm_cli.stimuli.table import read_table
 from nplm_cli.vectors.analogy import read_questions
 from nplm_cli.vectors.dictionary import read_dictionary
 from nplm_cli.vectors.ratings import read_ratings
@@ -48,44 +52,20 @@ PAGE = (
 )
 RATINGS = "word1\tword2\tscore\n" + '书\t读者\t7.5\nking queen 8\n"a,b",c,1\n# x\n' * 9
 QUESTIONS = ": capitals\nAthens Greece Oslo Norway\n北京 中国 东京 日本\n: b\na b c d\n" * 9
+MOSES = "".join(f"{i} ||| 我 爱 a ||| lm= -{i}.5 d= 0 ||| -3.25\n" for i in range(9))
+COLUMNS = "id\thypothesis\ttotal\tnote\n" + "".join(f'{i}\ta 们\t-1.5\t"x"\n' for i in range(9))
+OBJECTS = "".join(f'{{"id": {i}, "hypothesis": "a \\u4e2d", "x": [1]}}\n' for i in range(9))
+STIMULI = "item,word,RT\n" + '1,"the ""old""",312.5\n1,"man,",NA\n\n2,我,250\n' * 9
+OWN_WORDS = "云计算 5 n\nC++ 3\n李小福 nr\nNew York\n5G\n" * 9
 DICTIONARY = "书\tbook\n苹果 apple\n# remark\n" * 9
 # Bytes that mean something to one reader or another.
 TOKENS = (
-    *(
-        b"\0",
-        b"\r",
-        b"\n",
-        b"\r\n",
-        b"\xff",
-        b"\xef\xbb\xbf",
-        b"\xff\xfe",
-        b"\xfe\xff",
-        b"\xfe\xff\0\0",
-    ),
-    *(
-        b"\xe2\x80\xa8",
-        b"\x1a",
-        b"\x1f\x8b\x08",
-        b"BZh9",
-        b"\xfd7zXZ\0",
-        b"\x28\xb5\x2f\xfd",
-        b"[",
-        b"]nt",
-    ),
-    *(
-        b"/n  ",
-        b"<unk>",
-        b"</s>",
-        b"<!--",
-        b"<script>",
-        b"&#x110000;",
-        b'"',
-        b"\t",
-        b":",
-        b"\x1b[31m",
-    ),
-    *(b"\xed\xa0\x80", b"\x84\x31\x95\x33", b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  "),
-)
+    b"\0", b"\r", b"\n", b"\r\n", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff",
+    b"\xfe\xff\0\0", b"\xe2\x80\xa8", b"\x1a", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd", b"[", b"]nt", b"/n  ", b"<unk>", b"</s>", b"<!--", b"<script>",
+    b"&#x110000;", b'"', b"\t", b":", b"\x1b[31m", b"\xed\xa0\x80", b"\x84\x31\x95\x33",
+    b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  ",
+)  # fmt: skip
 
 
 @dataclass
@@ -134,18 +114,27 @@ def table_of(function: Callable[..., Any]) -> Callable[[bytes], None]:
     return read
 
 
-def dictionary(data: bytes) -> None:
-    """Read a dictionary, which has no standard input."""
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        read_dictionary(file.name)
+def file_of(function: Callable[[str], Any]) -> Callable[[bytes], None]:
+    """Read a file that is not taken from standard input by ``function``."""
+
+    def read(data: bytes) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            function(file.name)
+
+    return read
+
+
+def exact_of(function: Callable[[ExactText], Any]) -> Callable[[bytes], None]:
+    """Read a file that goes out again by ``function``."""
+    return lambda data: function(read_exact("-", stdin=io.BytesIO(data)))
 
 
 def texts() -> list[str]:
     """The beginnings of our own texts, in every format."""
     files = sorted(SAMPLES.glob("*/*/valid.txt"))
-    return [path.read_text("utf-8")[:1500] for path in files]
+    return ["\n".join(line.text for line in read_lines([str(path)]))[:1500] for path in files]
 
 
 def packed(name: str) -> Callable[[bytes], bytes]:
@@ -194,12 +183,23 @@ def seeds_of(kind: str) -> tuple[list[bytes], Callable[[bytes], None]]:
             return [RATINGS.encode(e, "ignore") for e in ENCODINGS], table_of(read_ratings)
         case "analogies":
             return [QUESTIONS.encode(e, "ignore") for e in ENCODINGS], table_of(read_questions)
-    return [DICTIONARY.encode(e, "ignore") for e in ENCODINGS], dictionary
+        case "n-best":
+            lists = (MOSES, COLUMNS, OBJECTS)
+            return [text.encode(e, "ignore") for text in lists for e in ENCODINGS], exact_of(
+                read_nbest
+            )
+        case "stimuli":
+            return [STIMULI.encode(e, "ignore") for e in ENCODINGS], exact_of(read_table)
+        case "user words":
+            words = [OWN_WORDS.encode(e, "ignore") for e in ENCODINGS]
+            return words, file_of(lambda name: read_user_words([name]))
+    return [DICTIONARY.encode(e, "ignore") for e in ENCODINGS], file_of(read_dictionary)
 
 
 KINDS = (
     *("lines", "lines, replace", "lines, named", "gz", "bz2", "xz", "zst", "pages", "sentences"),
     *("sentences, pku", "sentences, segmented", "ratings", "analogies", "dictionary"),
+    *("n-best", "stimuli", "user words"),
 )
 
 

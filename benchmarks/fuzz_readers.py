@@ -50,7 +50,7 @@ PAGE = (
     "<!DOCTYPE html><html><head><title>t</title><meta charset={}><style>p{{}}</style></head><body>"
     "<p>{}</p><div hidden>x</div><table><tr><td>a<td>b</table><pre>{}</pre><script>1<2</script>"
 )
-RATINGS = "word1\tword2\tscore\n" + '书\t读者\t7.5\nking queen 8\n"a,b",c,1\n# x\n' * 9
+RATINGS = "word1\tword2\tscore\n" + "".join(f"书\t读者{i}\t7.5\nking\tq{i}\t8\n" for i in range(9))
 QUESTIONS = ": capitals\nAthens Greece Oslo Norway\n北京 中国 东京 日本\n: b\na b c d\n" * 9
 MOSES = "".join(f"{i} ||| 我 爱 a ||| lm= -{i}.5 d= 0 ||| -3.25\n" for i in range(9))
 COLUMNS = "id\thypothesis\ttotal\tnote\n" + "".join(f'{i}\ta 们\t-1.5\t"x"\n' for i in range(9))

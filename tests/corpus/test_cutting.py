@@ -86,6 +86,14 @@ def test_all_of_them_work_and_end(started):
     assert all(process.poll() is not None for process in started)
 
 
+def test_no_more_processes_than_there_is_work_or_room_for(started, monkeypatch):
+    monkeypatch.setattr(cutting, "available_cores", lambda: 1)
+    assert list(read("我们今天去北京。\n", 100, format="raw"))
+    assert len(started) == 1
+    assert list(read(text(CHINESE, 300), 100, format="raw"))
+    assert len(started) == 1 + cutting.WORKERS_A_CORE
+
+
 @pytest.mark.parametrize("placed", [False, True])
 def test_an_iteration_that_ends_early_leaves_no_process(started, placed):
     reader = read(text(CHINESE, 3000), 2, format="raw")

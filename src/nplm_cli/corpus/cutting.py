@@ -33,6 +33,8 @@ CHUNKS_AHEAD = 2
 AUTOMATIC_BYTES = 16_000_000
 # ... and each takes 150 MB of memory, which nobody may have meant to give to sixty.
 AUTOMATIC_WORKERS = 4
+# Whoever asks for hundreds gets no more for each core: they would only wait for one another.
+WORKERS_A_CORE = 4
 
 Sentences = Iterable[list[Span]] | Iterable[list[str]]
 
@@ -54,6 +56,7 @@ def cut_lines(
     Only raw text is worth more than one worker; text whose words are separated is cut faster than
     it could be sent. Raises what reading the lines raises, when all lines before are out.
     """
+    workers = min(workers, WORKERS_A_CORE * available_cores())
     if workers > 1 and recipe.format == "raw" and recipe.lang != "char":
         yield from _side_by_side(recipe, lines, spans, workers)
         return
@@ -124,14 +127,6 @@ class _Workers:
         self._count = count
 
     def __enter__(self) -> Self:
-        try:
-            for _ in range(self._count):
-                worker = _Worker(self._order)
-                self._all.append(worker)
-                self._free.put(worker)
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -142,7 +137,11 @@ class _Workers:
             worker.close()
 
     def cut(self, texts: list[str]) -> "Future[list[Any]]":
-        """Sentences of each text, when a worker has cut them."""
+        """Sentences of each text, when a worker has cut them; each call starts one, up to all."""
+        if len(self._all) < self._count:
+            worker = _Worker(self._order)
+            self._all.append(worker)
+            self._free.put(worker)
         return self._threads.submit(self._ask, texts)
 
     def _ask(self, texts: list[str]) -> list[Any]:

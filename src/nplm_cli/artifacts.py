@@ -19,6 +19,7 @@ from nplm_cli.atomic import TEMPORARY_SUFFIX as TEMPORARY_SUFFIX
 from nplm_cli.atomic import atomic_write, write_bytes
 from nplm_cli.atomic import remove_stale_temporaries as remove_stale_temporaries
 from nplm_cli.errors import ArtifactError
+from nplm_cli.opening import open_regular
 
 FORMAT_VERSION = 1
 # A header larger than this is not ours; read no further (safetensors sets the same bound).
@@ -26,6 +27,9 @@ MAX_HEADER_BYTES = 100_000_000
 # Up to this size a file's checksum is verified whenever it is opened; larger files are
 # memory-mapped and verified on request, because reading them whole would cost more than a query.
 VERIFY_BELOW_BYTES = 64_000_000
+
+# Far above any JSON file of ours; what is parsed takes some twenty times its size in memory.
+MAX_JSON_BYTES = 16_000_000
 
 # numpy 1.26 has no more axes.
 MAX_AXES = 32
@@ -58,7 +62,11 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file; raises ArtifactError that names the file and line where it is corrupt."""
     path = Path(path)
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        with open_regular(path) as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+        if len(data) > MAX_JSON_BYTES:
+            raise ArtifactError(f"{path}: not ours: over {MAX_JSON_BYTES:,} bytes")
+        return json.loads(data.decode("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file") from error
     except OSError as error:
@@ -73,6 +81,33 @@ def read_json(path: Path | str) -> Any:
         raise ArtifactError(f"{path}: not ours: nested too deeply") from error
     except ValueError as error:  # a number of more digits than Python converts
         raise ArtifactError(f"{path}: not ours: {error}") from error
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Lines that hold an object, each with it, in their order; nothing of a missing file.
+
+    A line that a crash cut short, or that is damaged, is passed over. Raises ArtifactError for a
+    file that cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            while line := file.readline(MAX_JSON_BYTES):
+                try:
+                    text = line.decode("utf-8").strip()
+                    value = json.loads(text)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(value, dict):
+                    yield text, value
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error.strerror or error}") from error
+
+
+def is_figure(value: object) -> bool:
+    """Whether a value of JSON is a number that can be computed with: finite, not negative."""
+    return type(value) in (int, float) and 0 <= value < 1e308  # type: ignore[operator]
 
 
 def check_format(path: Path | str, version: object) -> None:
@@ -151,7 +186,7 @@ class TensorFile:
         """``verify`` the checksum always, never, or (None) when the file is small."""
         self.path = Path(path)
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < 8:
                     raise ArtifactError(f"{self.path}: {size} bytes: not a safetensors file")
@@ -259,6 +294,10 @@ class TensorFile:
     def keys(self) -> list[str]:
         """Names of the tensors, sorted."""
         return sorted(self._entries)
+
+    def dtype(self, name: str) -> np.dtype:
+        """Type of a tensor's numbers, without reading it."""
+        return self._entries[name][0]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, without reading it."""

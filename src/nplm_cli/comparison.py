@@ -8,7 +8,6 @@ policy are, OOV-adjusted bits per character are (``evaluation.comparability``).
 import contextlib
 import dataclasses
 import hashlib
-import json
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nplm_cli import events
+from nplm_cli.artifacts import is_figure, read_json_lines
 from nplm_cli.config import OF_A_FILE, Context
 from nplm_cli.corpus.formats import Sentence, read_sentences
 from nplm_cli.corpus.preparation import DATA_FOLDER
@@ -185,13 +185,8 @@ def _seconds(run: Run) -> float | None:
 
 def _speed(metrics: Path, training: dict[str, Any]) -> float | None:
     """Median speed between evaluations; else that of the whole training; None of counting."""
-    speeds = []
-    if metrics.exists():
-        for line in metrics.read_text("utf-8", "replace").splitlines():
-            try:
-                speeds.append(float(json.loads(line)["tokens_per_second"]))
-            except (ValueError, TypeError, KeyError):
-                continue  # a line cut short by a crash
+    records = (record.get("tokens_per_second") for _, record in read_json_lines(metrics))
+    speeds = [speed for speed in records if is_figure(speed)]
     if speeds:
         return statistics.median(speeds)
     tokens, seconds = training.get("tokens"), training.get("seconds")

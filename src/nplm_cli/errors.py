@@ -14,11 +14,21 @@ line on stderr and the exit code.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# Names, words and settings of a stranger's file may be megabytes.
+LONGEST_MESSAGE = 2_000
+
 
 class NplmError(Exception):
     """Base of all errors that are meant for the user. ``exit_code`` is the process's."""
 
     exit_code = 1
+
+    def __init__(self, *arguments: object):
+        """Take the message; the middle of a very long one, some file's, is left out."""
+        if arguments and isinstance(arguments[0], str) and len(arguments[0]) > LONGEST_MESSAGE:
+            text, half = arguments[0], LONGEST_MESSAGE // 2
+            arguments = (f"{text[:half]} ... {text[-half:]}", *arguments[1:])
+        super().__init__(*arguments)
 
 
 class InputError(NplmError):
@@ -51,5 +61,6 @@ class TrainingError(NplmError):
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
-    near = get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    # A name of a megabyte in somebody's file is near to none, and costs minutes to compare.
+    near = get_close_matches(wrong, list(known), n=1, cutoff=0.6) if len(wrong) < 100 else []
     return f"; did you mean {near[0]!r}?" if near else ""

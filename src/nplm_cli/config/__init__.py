@@ -95,7 +95,9 @@ class Config(Section):
         sections = SECTIONS
         for key in values:
             if key not in sections:
-                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), sections)}")
+                raise ConfigError(
+                    f"{where}: unknown key {key!r:.60}{did_you_mean(str(key), sections)}"
+                )
         built: dict[str, Any] = {
             name: section.from_json(values[name], f"{where}: {name}")
             for name, section in sections.items()

@@ -61,7 +61,9 @@ class Section:
         hints = get_type_hints(cls)
         for key in values:
             if key not in known:
-                raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
+                raise ConfigError(
+                    f"{where}: unknown key {key!r:.60}{did_you_mean(str(key), known)}"
+                )
         lists = {  # JSON has no tuples
             key: tuple(value)
             for key, value in values.items()
@@ -95,7 +97,7 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
             else " or ".join("a list" if get_origin(t) is tuple else t.__name__ for t in accepted)
         )
         hint_text = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
-        raise ConfigError(f"{name} {value!r}: expected {expected}{hint_text}")
+        raise ConfigError(f"{name} {value!r:.60}: expected {expected}{hint_text}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     bounds = field.metadata

@@ -25,6 +25,7 @@ from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.split import MIN_DOCUMENTS, split_sentences
 from nplm_cli.corpus.vocabulary import SPECIALS, Cut, cut_vocabulary, save_unknown
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.opening import open_regular
 
 DATA_FOLDER = "data"
 # Units of the split that are pieces of a running text.
@@ -206,28 +207,43 @@ def check_sources(record: dict[str, Any]) -> list[str]:
     """Compare the inputs of a run with what they were; returns those that are gone.
 
     Raises InputError when the bytes of a text or dictionary have changed since the run was
-    prepared, ArtifactError for a record that nplm did not write.
+    prepared, ArtifactError when ``record`` is not what ``prepare`` made. Only files and folders are read: another's record
+    may name a pipe or a device.
     """
-    gone: list[str] = []
-    sources = record.get("sources", {})
-    if not isinstance(sources, dict):
-        raise ArtifactError(f"config.json: its sources are {sources!r:.60}, no object")
-    recorded = {f"{name} text": source for name, source in sources.items()}
-    if "user_dict" in record:
-        recorded["user dictionary"] = record["user_dict"]
-    for name, source in recorded.items():
-        inputs = source.get("inputs") if isinstance(source, dict) else None
-        if not isinstance(inputs, list) or not all(isinstance(path, str) for path in inputs):
-            raise ArtifactError(f"config.json: inputs of the {name} are {inputs!r:.60}, no files")
+    gone = []
+    for name, source in _recorded(record):
+        inputs = source["inputs"]
         if "-" in inputs:
             continue
-        missing = [i for i in inputs if not os.path.exists(i)]
+        missing = [i for i in inputs if not (os.path.isfile(i) or os.path.isdir(i))]
         if missing:
             gone += missing
             continue
-        if _sha256(inputs) != source.get("sha256"):
+        if _sha256(inputs) != source["sha256"]:
             raise InputError(
                 f"{', '.join(inputs)}: the {name} has changed since this training began: "
                 "restore it, or start anew with --force"
             )
     return gone
+
+
+def _recorded(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The sources that a run records, checked: what each is, its inputs with their checksum."""
+    sources = record.get("sources", {})
+    if not isinstance(sources, dict):
+        raise ArtifactError("config.json: its sources are not what nplm train writes")
+    recorded = [(f"{name} text", source) for name, source in sources.items()]
+    if "user_dict" in record:
+        recorded.append(("user dictionary", record["user_dict"]))
+    if not all(_is_source(source) for _, source in recorded):
+        raise ArtifactError("config.json: its sources are not what nplm train writes")
+    return recorded
+
+
+def _is_source(source: object) -> bool:
+    if not isinstance(source, dict) or not isinstance(source.get("sha256"), str):
+        return False
+    inputs = source.get("inputs")
+    return isinstance(inputs, list) and all(
+        isinstance(path, str) and path and "\0" not in path for path in inputs
+    )

@@ -6,6 +6,7 @@ vocabulary has fewer than 65,536 entries, else uint32.
 """
 
 import contextlib
+import os
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from nplm_cli.corpus.first_pass import TokenStore, sentences_of
 from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK, UNK_ID, Vocabulary
 from nplm_cli.errors import ArtifactError
+from nplm_cli.opening import open_regular
 
 PartName = Literal["train", "valid", "test"]
 PARTS: tuple[PartName, ...] = ("train", "valid", "test")
@@ -212,8 +214,9 @@ def open_parts(folder: Path) -> dict[str, Part]:
 
 def _map(path: Path, dtype: np.dtype) -> np.ndarray:
     try:
-        if not path.stat().st_size:
-            return np.zeros(0, dtype)
-        return np.memmap(path, dtype, "r")
+        with open_regular(path) as file:
+            if not os.fstat(file.fileno()).st_size:
+                return np.zeros(0, dtype)
+            return np.memmap(file, dtype, "r")
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: {error}") from error

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from nplm_cli.artifacts import atomic_write
 from nplm_cli.config import DEFAULT_MAX_SIZE, VocabularyConfig
 from nplm_cli.errors import ArtifactError, InputError
+from nplm_cli.opening import open_regular
 
 UNK, EOS = "<unk>", "</s>"
 UNK_ID, EOS_ID = 0, 1
@@ -21,6 +23,8 @@ SPECIALS = (UNK, EOS)
 COVERAGE_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 # unknown.tsv exists to answer "why is this word unknown"; past this many it would only be weight.
 MAX_UNKNOWN_LISTED = 100_000
+# A line of vocabulary.tsv beyond is damage, or an attack.
+MAX_LINE_BYTES = 16_000_000
 
 
 class Vocabulary:
@@ -61,38 +65,48 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path | str) -> "Vocabulary":
         """Read vocabulary.tsv; raises ArtifactError with the line where it is not one."""
-        rows = read_counts(path)
+        rows = list(read_counts(path).items())
         if [token for token, _ in rows[:2]] != list(SPECIALS):
             raise ArtifactError(
                 f"{path}:1: a vocabulary begins with the lines {UNK} and {EOS}; "
                 "write one with nplm vocab"
             )
-        vocabulary = cls([token for token, _ in rows], [count for _, count in rows])
-        if len(vocabulary.index) != len(rows):
-            seen: set[str] = set()
-            for number, (token, _) in enumerate(rows, 1):
-                if token in seen:
-                    raise ArtifactError(f"{path}:{number}: {token!r} stands here a second time")
-                seen.add(token)
-        return vocabulary
+        return cls([token for token, _ in rows], [count for _, count in rows])
 
 
-def read_counts(path: Path | str) -> list[tuple[str, int]]:
-    """Read ``token<TAB>count`` lines; raises ArtifactError naming the first malformed line."""
+def read_counts(path: Path | str) -> dict[str, int]:
+    """Read ``token<TAB>count`` lines, in their order.
+
+    Raises ArtifactError naming the first line that is malformed or repeats a token: before the
+    rest is read, so that a file of equal lines fills no memory.
+    """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        with open_regular(path) as file:
+            return _read_counts(path, file)
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{path}: byte {error.start} is not UTF-8") from error
-    rows = []
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+
+
+def _read_counts(path: Path | str, file: BinaryIO) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    offset = number = 0
+    while (data := file.readline(MAX_LINE_BYTES)) or not number:
+        number += 1
+        try:
+            line = data.decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            if len(data) == MAX_LINE_BYTES:
+                raise ArtifactError(f"{path}:{number}: over {MAX_LINE_BYTES:,} bytes") from error
+            raise ArtifactError(f"{path}: byte {offset + error.start} is not UTF-8") from error
+        offset += len(data)
         token, tab, count = line.partition("\t")
         if not (tab and token and count.isascii() and count.isdecimal() and len(count) < 19):
             raise ArtifactError(f"{path}:{number}: expected 'token<TAB>count', found {line!r:.60}")
         if token.split() != [token]:
             raise ArtifactError(f"{path}:{number}: a token cannot hold white space: {token!r:.60}")
-        rows.append((token, int(count)))
+        if token in rows:
+            raise ArtifactError(f"{path}:{number}: {token!r:.60} stands here a second time")
+        rows[token] = int(count)
     return rows
 
 
@@ -192,7 +206,7 @@ def load_unknown(path: Path | str) -> dict[str, int]:
     """Counts of the words left out; empty when the cut left out none."""
     if not Path(path).exists() or not Path(path).stat().st_size:
         return {}
-    return dict(read_counts(path))
+    return read_counts(path)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import itertools
-import json
 import math
 import os
 import platform
@@ -16,6 +15,7 @@ import numpy as np
 
 from nplm_cli import __version__, events
 from nplm_cli.architectures import ARCHITECTURES
+from nplm_cli.artifacts import is_figure, read_json_lines
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.corpus.vocabulary import COVERAGE_SIZES, coverage
@@ -195,15 +195,7 @@ def _trained(planned: PlannedRun, run: Run) -> dict[str, Any]:
 
 def _curve(path: Path) -> list[dict[str, Any]]:
     """Evaluations of a training; a line cut short by a crash, or damaged, is left out."""
-    records = []
-    for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict) and _can_be_drawn(record):
-            records.append(record)
-    return records
+    return [record for _, record in read_json_lines(path) if _can_be_drawn(record)]
 
 
 def _can_be_drawn(record: dict[str, Any]) -> bool:
@@ -211,7 +203,7 @@ def _can_be_drawn(record: dict[str, Any]) -> bool:
     keys = ["step", "epoch", "train_ppl", "tokens_per_second", "valid_ppl"]
     if "valid_ppl" in record and record["valid_ppl"] is None:  # trained without such a text
         keys.remove("valid_ppl")
-    return all(type(record.get(key)) in (int, float) and 0 <= record[key] < 1e308 for key in keys)
+    return all(is_figure(record.get(key)) for key in keys)
 
 
 def _neighbors(runs: RunsOf, words: Sequence[Word], k: int) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from nplm_cli import events
-from nplm_cli.errors import ConfigError, InputError, NplmError, TrainingError
+from nplm_cli.artifacts import is_figure, read_json
+from nplm_cli.errors import ArtifactError, ConfigError, InputError, NplmError, TrainingError
 from nplm_cli.homework.plan import PlannedRun
 
 # Seconds that workers have to leave checkpoints when they are told to stop.
@@ -144,10 +145,10 @@ def _is_finished(folder: Path) -> bool:
 
 def _trained_seconds(folder: Path) -> float:
     try:
-        report = json.loads((folder / "report.json").read_text("utf-8"))
-        return float(report["training"]["seconds"])
-    except (ValueError, KeyError, TypeError):
+        seconds = read_json(folder / "report.json")["training"]["seconds"]
+    except (ArtifactError, KeyError, TypeError):
         return 0.0
+    return float(seconds) if is_figure(seconds) else 0.0
 
 
 def _title(worker: Worker) -> str:

@@ -77,7 +77,7 @@ def weights_are_lost(folder: Path) -> bool:
         checkpoint = TensorFile(folder / "checkpoint.safetensors", verify=False)
         progress = json.loads(checkpoint.metadata["progress"])
         return bool(0 < progress["best_step"] < progress["step"])
-    except (ArtifactError, KeyError, TypeError, ValueError):
+    except (ArtifactError, KeyError, TypeError, ValueError, RecursionError):
         return False  # the training says what is wrong with it
 
 

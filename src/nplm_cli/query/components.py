@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nplm_cli.artifacts import MAX_HEADER_BYTES
 from nplm_cli.errors import ArtifactError
+from nplm_cli.opening import open_regular
 
 # Where the models of a mixture are, numbered from 1.
 COMPONENTS = "components"
@@ -35,9 +36,10 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     path = folder / "config.json"
     try:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        with open_regular(path) as file:
+            digest.update(hashlib.sha256(file.read()).digest())
         path = folder / "model.safetensors"
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(8)
             length = int.from_bytes(head, "little")

@@ -11,12 +11,18 @@ import numpy as np
 
 from nplm_cli.artifacts import TensorFile
 from nplm_cli.config import ModelConfig
+from nplm_cli.errors import ArtifactError
 from nplm_cli.query.layers import Weights
 
 # Logits of one chunk: a size at which products are efficient.
 CHUNK_LOGITS = 4_000_000
 # Larger vocabularies are read in blocks of words, so that a chunk has rows enough for a product.
 WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 32_768, 4_096, 1_024
+
+
+def no_warnings() -> np.errstate:
+    """Weights that are no numbers are an error, said once, and no warnings of numpy's."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Output:
     """What turns hidden states into log-probabilities of words; ``width`` is D."""
 
     def __init__(self, weights: TensorFile | Weights, config: ModelConfig):
+        self.name = str(weights.path) if isinstance(weights, TensorFile) else "the weights"
         words_VD = weights["embedding.weight"]
         self.bounds = config.softmax_bounds(len(words_VD))
         rows = words_VD if config.tie else weights["output.weight"]
@@ -95,7 +102,25 @@ class Output:
             self.tails.append((weights[f"output.projections.{number}.weight"], tail))
 
     def nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
-        """Nats of each target (N,), float64."""
+        """Nats of each target (N,), float64. Raises ArtifactError when one is no number."""
+        with no_warnings():
+            return self._finite(self._nll(hidden_ND, targets_N))
+
+    def log_probs(self, hidden_BD: np.ndarray) -> np.ndarray:
+        """Natural log-probabilities (B, V) of all words, float64.
+
+        Raises ArtifactError when one is no number.
+        """
+        with no_warnings():
+            return self._finite(self._log_probs(hidden_BD))
+
+    def _finite(self, figures: np.ndarray) -> np.ndarray:
+        """Refuse weights that are no numbers: in a mixture a nan would pass for "not there"."""
+        if not np.isfinite(figures).all():
+            raise ArtifactError(f"{self.name}: nan, inf or numbers too large: train it again")
+        return figures
+
+    def _nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
         if not self.tails:
             return self.head.nll(hidden_ND, targets_N)
         # 0 for words of the head, k for those of cluster k.
@@ -108,8 +133,7 @@ class Output:
             nll_N[rows] += tail.nll(hidden_ND[rows] @ projection.T, targets_M)
         return nll_N
 
-    def log_probs(self, hidden_BD: np.ndarray) -> np.ndarray:
-        """Natural log-probabilities (B, V) of all words, float64."""
+    def _log_probs(self, hidden_BD: np.ndarray) -> np.ndarray:
         log_p_BK = self.head.log_probs(hidden_BD)
         if not self.tails:
             return log_p_BK

@@ -6,17 +6,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nplm_cli.artifacts import TensorFile, check_format, read_json
+import numpy as np
+
+from nplm_cli.artifacts import TensorFile, check_format, is_figure, read_json
 from nplm_cli.config import Config, MixtureConfig
 from nplm_cli.corpus.formats import TextRecipe
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
+from nplm_cli.opening import check_inside, names_in
 from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
 from nplm_cli.vectors.keyed import KeyedVectors
 
+# All that nplm writes into a run: none of it may lead elsewhere.
+FILES = (
+    *("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "model.safetensors"),
+    *("baseline.safetensors", "checkpoint.safetensors", "metrics.jsonl", "report.json", "data"),
+)
 # What config.json says of each part of the text.
 PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
 
@@ -35,6 +43,31 @@ def _is_record(record: dict[str, Any]) -> bool:
     )
 
 
+def is_report(report: object) -> bool:
+    """Whether what others read of a report.json is there, in the right types."""
+    if not isinstance(report, dict) or not {"training", "valid", "test"} <= set(report):
+        return False
+    training = report["training"]
+    if not isinstance(training, dict):
+        return False
+    for key in ("seconds", "tokens"):
+        if training.get(key) is not None and not is_figure(training[key]):
+            return False
+    return all(report[name] is None or _is_ledger(report[name]) for name in ("valid", "test"))
+
+
+def _is_ledger(ledger: object) -> bool:
+    """Whether the figures that are read of a stored ledger are there."""
+    if not isinstance(ledger, dict) or not {"ppl", "baselines"} <= set(ledger):
+        return False
+    figures, baselines = [ledger["ppl"]], ledger["baselines"]
+    if baselines is not None:
+        if not isinstance(baselines, dict) or not isinstance(baselines.get("kneser_ney"), dict):
+            return False
+        figures.append(baselines["kneser_ney"].get("ppl", ""))
+    return all(figure is None or is_figure(figure) for figure in figures)
+
+
 class Run:
     """Files of a run directory, each read when it is first asked for.
 
@@ -48,6 +81,7 @@ class Run:
             raise ArtifactError(f"{folder}: {found}: expected a run that nplm train wrote")
         if not (self.folder / "config.json").is_file():
             raise ArtifactError(f"{folder}: no config.json: not a run directory of nplm train")
+        check_inside(self.folder, (*FILES, *names_in(self.folder, "data")))
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -210,6 +244,10 @@ class Run:
                     f"{weights.path}: {name} has shape {found}, config.json and vocabulary.tsv "
                     f"ask for {expected.get(name)}: not the weights of this run"
                 )
+            if weights.dtype(name) != np.float32:
+                raise ArtifactError(
+                    f"{weights.path}: {name} holds {weights.dtype(name)}: expected float32"
+                )
 
     @cached_property
     def baseline(self) -> NgramModel | None:
@@ -248,7 +286,7 @@ class Run:
         if not path.exists():
             return None
         report = read_json(path)
-        if not isinstance(report, dict) or not {"training", "valid", "test"} <= set(report):
+        if not is_report(report):
             raise ArtifactError(f"{path}: not a report of nplm train; restore it or train again")
         return report
 

@@ -18,7 +18,7 @@ from nplm_cli.evaluation.ledger import Baselines
 from nplm_cli.ngram import NgramModel, unigram_log_probs
 from nplm_cli.query import FORWARD
 from nplm_cli.query.layers import State, Weights
-from nplm_cli.query.output import Output
+from nplm_cli.query.output import Output, no_warnings
 from nplm_cli.query.run import Run, open_ngram
 
 # Ids of one batch: a size at which products are efficient.
@@ -87,7 +87,7 @@ class NeuralScorer:
             # Here rows of a batch are fresh all together: sentences, or the start of a file.
             if state is None or batch.fresh_B.all():
                 state = self.module.initial_state(self.config, len(batch.ids_BT))
-            hidden_BTD, state = self.module.forward(self.weights, self.config, batch.ids_BT, state)
+            hidden_BTD, state = self.read(batch.ids_BT, state)
             counted = batch.targets_BT >= 0
             hidden_ND = hidden_BTD[counted]
             nll_N[positions] = self.output.nll(hidden_ND, batch.targets_BT[counted])
@@ -102,7 +102,8 @@ class NeuralScorer:
         """
         if state is None:
             state = self.module.initial_state(self.config, len(ids_BT))
-        return self.module.forward(self.weights, self.config, ids_BT, state)
+        with no_warnings():
+            return self.module.forward(self.weights, self.config, ids_BT, state)
 
     def hidden(self, ids_BT: np.ndarray) -> np.ndarray:
         """What the output layer reads, (B, T, D), each row from the initial state on."""

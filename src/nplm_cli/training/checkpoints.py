@@ -1,6 +1,7 @@
 """Weights and full training states as safetensors files; nothing is pickled."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def load_weights(path: Path, model: LanguageModel) -> None:
                 f"{tuple(tensor.shape)}"
             )
         _fill(tensor, file[name])
+        if not torch.isfinite(tensor).all():
+            raise ArtifactError(f"{path}: {name} holds nan or inf: train it again")
+
+
+def check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ArtifactError unless a checkpoint holds weights of these shapes, and no others.
+
+    Only its header is read: a model that settings of terabytes describe is never made.
+    """
+    file = TensorFile(path, verify=False)
+    found = {k.removeprefix("model."): file.shape(k) for k in file if k.startswith("model.")}
+    for name in sorted(set(expected) | set(found)):
+        if found.get(name) != expected.get(name):
+            raise ArtifactError(
+                f"{path}: {name} has shape {found.get(name)}, config.json and vocabulary.tsv ask "
+                f"for {expected.get(name)}: not the checkpoint of this run"
+            )
 
 
 def _fill(tensor: torch.Tensor, array: np.ndarray) -> None:
@@ -114,7 +132,7 @@ def load_checkpoint(
     try:
         progress = Progress(**json.loads(file.metadata["progress"]))
         progress.check()
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path}: not a checkpoint of this version of nplm") from error
     with weights.exact():
         for name, tensor in weights.model.state_dict().items():

@@ -9,8 +9,10 @@ from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
+from nplm_cli.query import FORWARD
 from nplm_cli.query.run import Run
 from nplm_cli.threads import available_cores
+from nplm_cli.training.checkpoints import check_shapes
 from nplm_cli.training.devices import memory_estimate, pick_device
 from nplm_cli.training.first_weights import from_counts, from_file
 from nplm_cli.training.loop import Trainer
@@ -40,9 +42,12 @@ def build_network(
                 warning=True,
             )
         )
+    has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
+    if has_weights:
+        shapes = FORWARD[config.model.arch].expected_shapes(config.model, words)
+        check_shapes(RunFiles(run.folder).checkpoint, shapes)
     network = build(config.model, words, config.training.dropout_rates)
     network.init_weights(torch.Generator().manual_seed(config.training.seed))
-    has_weights = resumed and RunFiles(run.folder).checkpoint.exists()
     if config.model.init == "counts" and not has_weights:
         part = open_parts(run.folder / DATA_FOLDER)["train"]
         from_counts(network, part.ids_N, config.training.seed)

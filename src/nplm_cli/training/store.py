@@ -1,12 +1,11 @@
 """Where a training leaves its files."""
 
-import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nplm_cli.artifacts import write_bytes
+from nplm_cli.artifacts import read_json_lines, write_bytes
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class RunFiles:
         """Drop records of evaluations that a resumed training will repeat."""
         if not self.metrics.exists():
             return
-        kept = []
-        for line in self.metrics.read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
+        kept = [
+            line + "\n"
+            for line, record in read_json_lines(self.metrics)
+            if type(record.get("step")) is int and record["step"] <= step
+        ]
         write_bytes(self.metrics, "".join(kept).encode())

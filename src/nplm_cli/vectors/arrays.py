@@ -7,6 +7,7 @@ import numpy as np
 
 from nplm_cli.artifacts import TensorFile
 from nplm_cli.errors import ArtifactError
+from nplm_cli.opening import open_regular
 from nplm_cli.vectors.text import BOM
 
 WORDS_SUFFIX = ".words.txt"
@@ -21,8 +22,9 @@ def load_npy(path: Path) -> tuple[list[str], np.ndarray]:
     """Words and a memory-mapped (V, d) array; never unpickles. Raises ArtifactError."""
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, OverflowError) as error:
-        raise ArtifactError(f"{path}: not a readable npy file, or cut short: {error}") from error
+    except Exception as error:  # the header is parsed as Python: whatever that may raise
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactError(f"{path}: not a readable npy file, or cut short: {why:.200}") from error
     _check_matrix(path, vectors.shape, vectors.dtype)
     return _read_words(path, len(vectors)), vectors
 
@@ -68,7 +70,8 @@ def _read_words(path: Path, expected: int) -> list[str]:
     """NAME.words.txt: one word a line, LF or CRLF, as many as there are rows."""
     words_file = words_path(path)
     try:
-        data = words_file.read_bytes().removeprefix(BOM)
+        with open_regular(words_file) as file:
+            data = file.read().removeprefix(BOM)
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{words_file}: no such file: {path.name} needs its words beside it, one a line"

@@ -165,7 +165,8 @@ class KeyedVectors:
     def _norms_of(self, metric: Metric) -> np.ndarray:
         """Lengths of the rows, computed at the first search."""
         if metric not in self._norms:
-            norms_V = nearest.norms(self.vectors, metric)
+            with np.errstate(over="ignore", invalid="ignore"):
+                norms_V = nearest.norms(self.vectors, metric)
             if not np.isfinite(norms_V).all():
                 row = int(np.flatnonzero(~np.isfinite(norms_V))[0])
                 raise ArtifactError(

@@ -20,6 +20,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from nplm_cli.errors import ArtifactError
+from nplm_cli.opening import open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
@@ -56,7 +57,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     Raises ArtifactError when it is missing, unreadable, or its compression is corrupt.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if file.read(2) != GZIP_MAGIC:
                 file.seek(0)
                 yield file
@@ -74,7 +75,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
 
 def is_gzip(path: Path) -> bool:
     """Whether the file begins with gzip's magic number; raises OSError."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(2) == GZIP_MAGIC
 
 

@@ -185,8 +185,8 @@ def _seconds(run: Run) -> float | None:
 
 def _speed(metrics: Path, training: dict[str, Any]) -> float | None:
     """Median speed between evaluations; else that of the whole training; None of counting."""
-    records = (record.get("tokens_per_second") for _, record in read_json_lines(metrics))
-    speeds = [speed for speed in records if is_figure(speed)]
+    records = [record for _, record in read_json_lines(metrics)]
+    speeds = [r["tokens_per_second"] for r in records if is_figure(r.get("tokens_per_second"))]
     if speeds:
         return statistics.median(speeds)
     tokens, seconds = training.get("tokens"), training.get("seconds")

@@ -55,7 +55,8 @@ class KeyedVectors:
         if counts is not None and len(counts) != len(words):
             raise ArtifactError(f"{len(words)} words but {len(counts)} counts: expected one a word")
         self.words = words
-        self.vectors: np.ndarray = np.asarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # the search refuses what is not finite
+            self.vectors: np.ndarray = np.asarray(vectors, dtype=np.float32)
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
@@ -114,6 +115,7 @@ class KeyedVectors:
         is not finite.
         """
         rows = [self._row(query) for query in queries]
+        self.check_finite()
         found = self._search(
             [self.vectors[row].astype(np.float64) for row in rows],
             [self.skip | {row} for row in rows],

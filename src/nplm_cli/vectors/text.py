@@ -26,6 +26,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 # Far above any vectors in use; a header or line beyond is damage, or an attack.
 MAX_DIM = 1_000_000
+# Past the first 64 MiB no vectors have shrunk to a hundredth: what does is a decompression bomb.
+FREE_BYTES = 64 << 20
+MAX_EXPANSION = 100
 _BLOCK_BYTES = 4 << 20
 _MAX_LINE_BYTES = 64 << 20
 _SAMPLED_LINES = 1000
@@ -50,6 +53,31 @@ class Line(NamedTuple):
     numbers: bytes
 
 
+class _Bounded:
+    """What a gzip file holds, up to the size that vectors can have in it."""
+
+    def __init__(self, file: IO[bytes], path: Path):
+        self._file, self._path, self._given = file, path, 0
+        self._most = max(FREE_BYTES, MAX_EXPANSION * os.path.getsize(path))
+
+    def read(self, size: int) -> bytes:
+        """The next ``size`` bytes; raises ArtifactError for a decompression bomb."""
+        return self._counted(self._file.read(size))
+
+    def readline(self, size: int) -> bytes:
+        """The next line, up to ``size`` bytes."""
+        return self._counted(self._file.readline(size))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._given += len(data)
+        if self._given > self._most:
+            raise ArtifactError(
+                f"{self._path}: expands to more than {self._most >> 20:,} MiB, which no vectors do "
+                "(a decompression bomb?); if it is meant, unpack it with gunzip and name that file"
+            )
+        return data
+
+
 @contextlib.contextmanager
 def open_binary(path: Path) -> Iterator[IO[bytes]]:
     """Open a plain or gzip file for reading, by its magic number.
@@ -64,7 +92,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
                 return
             file.seek(0)
             with gzip.open(file, "rb") as unpacked:
-                yield unpacked  # type: ignore[misc]
+                yield _Bounded(unpacked, path)  # type: ignore[misc,arg-type]
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -356,6 +356,13 @@ class Commands:
                 data = MUTATORS.get(suffix, in_bytes)(seed, r)
         return f"{r.randrange(15)} {file}\n".encode() + data
 
+    def _seal(self, ids: Path) -> None:
+        """Give damaged ids the checksum and length that the index asks for."""
+        index = artifacts.read_json(ids.with_name("index.json"))
+        index["sha256"][ids.stem] = artifacts.sha256_of_file(ids)
+        index["parts"][ids.stem]["predictions"] = ids.stat().st_size // 2
+        artifacts.write_json(ids.with_name("index.json"), index)
+
     def read(self, data: bytes) -> None:
         """Put the run together and run the command."""
         head, _, body = data.partition(b"\n")
@@ -363,6 +370,8 @@ class Commands:
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.pristine, self.place)
         (self.place / file).write_bytes(body)
+        if file.endswith(".ids") and len(body) % 4:
+            self._seal(self.place / file)
         line = self.lines()[int(number)]
         code, said = call(*line)
         if code not in (0, 1, 2) or "Traceback" in said or "out of memory" in said:

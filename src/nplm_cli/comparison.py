@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nplm_cli import events
 from nplm_cli.artifacts import is_figure, read_json_lines
 from nplm_cli.config import OF_A_FILE, Context
 from nplm_cli.corpus.formats import Sentence, read_sentences
 from nplm_cli.corpus.preparation import DATA_FOLDER
-from nplm_cli.corpus.shards import PartName, encode_sentences, open_parts
+from nplm_cli.corpus.shards import PartName, check_ids, encode_sentences, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 from nplm_cli.evaluation.comparability import ScoredText, comparability
 from nplm_cli.evaluation.ledger import SCHEMA
@@ -127,8 +125,7 @@ def _stored(run: Run, name: str, part: PartName, context: Context) -> ScoredText
             f"{name}: has no {_PART_NAMES[part]} text: name one with --on FILE, or train again "
             f"with --{part} FILE"
         )
-    if len(run.vocabulary) <= int(np.max(stored.ids_N)):
-        raise ArtifactError(f"{folder}: ids that vocabulary.tsv lacks: not the text of this run")
+    check_ids(folder, {part: stored}, len(run.vocabulary))
     sources = run.record["data"].get("sources")
     own = (sources.get(part) or sources.get("train")) if isinstance(sources, dict) else None
     source = own.get("sha256") if isinstance(own, dict) else None

@@ -15,8 +15,8 @@ from nplm_cli.artifacts import (
 )
 from nplm_cli.config import Config, TrainingConfig
 from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources
-from nplm_cli.corpus.shards import Part, open_parts
-from nplm_cli.errors import ConfigError
+from nplm_cli.corpus.shards import Part, check_ids, open_parts
+from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger
 from nplm_cli.placement import check_target, restore_old
@@ -137,6 +137,9 @@ def resume(
             on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
         lengths = {name: value for name, value in (changes or {}).items() if name in LENGTHS}
         parts, trainer = open_parts(folder / DATA_FOLDER), None
+        check_ids(folder / DATA_FOLDER, parts, len(run.vocabulary))
+        if "train" not in parts:
+            raise ArtifactError(f"{folder / DATA_FOLDER}: no training text: damaged; train anew")
         had_budget = run.config.training.budget is not None
         if "budget" in lengths and "patience" not in lengths and not had_budget:
             longer = run.config.replace(**lengths).training

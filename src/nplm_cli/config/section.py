@@ -101,8 +101,9 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     bounds = field.metadata
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ConfigError(f"{name} {value}: expected a finite number")
+    # nan, infinity, and numbers that neither a float nor a word of the machine holds.
+    if not abs(value) < (1e308 if float in accepted else 2**63):
+        raise ConfigError(f"{name} {value!r:.60}: expected a finite number")
     for key, broken, words in (
         ("low", lambda b: value < b, "at least"),
         ("high", lambda b: value > b, "at most"),

@@ -206,10 +206,33 @@ def open_parts(folder: Path) -> dict[str, Part]:
             raise ArtifactError(f"{folder / name}.ids: not as long as index.json says: damaged")
         if sums.get(name) != sha256_of_file(folder / f"{name}.ids"):
             raise ArtifactError(f"{folder / name}.ids: checksum differs: damaged; train anew")
-        parts[name] = Part(
-            ids, starts, _map(folder / f"{name}.files", np.dtype("<i8")), counts["characters"]
-        )
+        files = _map(folder / f"{name}.files", np.dtype("<i8"))
+        if not (_ascends(starts, len(ids)) and starts[-1] == len(ids)):
+            raise ArtifactError(f"{folder / name}.sentences: not where sentences begin: damaged")
+        if bool(len(ids)) != bool(len(files)) or not _ascends(files, len(ids) - 1):
+            raise ArtifactError(f"{folder / name}.files: not where files begin: damaged")
+        parts[name] = Part(ids, starts, files, counts["characters"])
     return parts
+
+
+def _ascends(places: np.ndarray, end: int) -> bool:
+    """Whether places rise from 0 up to ``end`` at most, looked at in blocks."""
+    if not len(places):
+        return True
+    rises = all(
+        bool((np.diff(places[start : start + COUNT_BLOCK + 1]) > 0).all())
+        for start in range(0, len(places), COUNT_BLOCK)
+    )
+    return rises and bool(places[0] == 0 and places[-1] <= end)
+
+
+def check_ids(folder: Path, parts: dict[str, Part], vocabulary_size: int) -> None:
+    """Raise ArtifactError when a part holds an id that the vocabulary lacks."""
+    for part in parts.values():
+        if part.predictions and int(np.max(part.ids_N)) >= vocabulary_size:
+            raise ArtifactError(
+                f"{folder}: ids that vocabulary.tsv lacks: not the text of this run"
+            )
 
 
 def _map(path: Path, dtype: np.dtype) -> np.ndarray:

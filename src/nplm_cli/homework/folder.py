@@ -192,7 +192,7 @@ def _prepare(plan: Plan, runs: Sequence[PlannedRun], on_event: events.OnEvent) -
             made = mine[0]
             prepare_run(sources, made.folder, made.config, on_event=on_event)
         first = Run(made.folder)
-        _check_parts(first.record["data"]["sources"])
+        _check_parts(first.record["data"].get("sources", {}))
         for run in mine:
             if not _is_made(run):
                 prepare_alike(first, run.folder, run.config)

@@ -1,5 +1,6 @@
 """Words of a corpus as text that drives nothing (no terminal, page or table); words of commands."""
 
+import json
 import os
 import unicodedata
 from pathlib import Path
@@ -13,11 +14,20 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        c
-        if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        else c.encode("unicode_escape", "backslashreplace").decode()
+        c if _is_harmless(c) else c.encode("unicode_escape", "backslashreplace").decode()
         for c in text
     )
+
+
+def _is_harmless(c: str) -> bool:
+    return unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def json_plain(text: str) -> str:
+    """JSON text on one line with its control characters spelled as JSON does: the same values."""
+    if text.isprintable():
+        return text
+    return "".join(c if _is_harmless(c) else json.dumps(c)[1:-1] for c in text)
 
 
 def quoted(word: str | Path) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json as json_module
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -75,18 +74,6 @@ def _counts_line(reader: CorpusReader) -> str:
     )
 
 
-@contextlib.contextmanager
-def _data_out(path: Path | None) -> Iterator[IO[bytes]]:
-    if path is None or str(path) == "-":
-        with output.to_stdout():
-            sys.stdout.flush()
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-    else:
-        with atomic_write(path) as file:
-            yield file
-
-
 @with_settings("corpus")
 def tokenize_cli(
     inputs: Inputs,
@@ -104,7 +91,7 @@ def tokenize_cli(
     style = "none" if output_file is None or str(output_file) == "-" else "auto"
     with ProgressView(style, quiet) as view:
         reader = _reader(inputs, config, view, workers)
-        with contextlib.closing(reader), _data_out(output_file) as file:
+        with contextlib.closing(reader), output.data_out(output_file) as file:
             lines = _json_lines(reader.placed()) if json else _plain_lines(reader)
             for line in _shown(lines, "tokenizing", reader, view):
                 file.write(line.encode() + b"\n")

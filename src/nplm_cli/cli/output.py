@@ -4,6 +4,7 @@ On a terminal a table; otherwise tab-separated lines with a header; with ``--jso
 (or one a line). Rich is loaded only where a table or a bar is drawn.
 """
 
+import codecs
 import contextlib
 import json
 import math
@@ -12,11 +13,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn, TextIO, cast
 
 from nplm_cli.atomic import atomic_write
 from nplm_cli.errors import NplmError
-from nplm_cli.plain import plain
+from nplm_cli.plain import json_plain, plain
 
 
 def prepare_streams() -> None:
@@ -56,7 +57,8 @@ def data_out(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None or str(path) == "-":
         with to_stdout():
             sys.stdout.flush()
-            yield sys.stdout.buffer
+            yield cast(IO[bytes], _Shown(sys.stdout)) if sys.stdout.isatty() else sys.stdout.buffer
+            sys.stdout.flush()
             sys.stdout.buffer.flush()
     else:
         with atomic_write(path) as file:
@@ -67,6 +69,25 @@ def flush() -> None:
     """Send what is written on its way."""
     with to_stdout():
         sys.stdout.flush()
+
+
+class _Shown:
+    """What takes bytes of UTF-8 and shows them on a terminal as text that drives nothing."""
+
+    def __init__(self, terminal: TextIO):
+        self._terminal = terminal
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def write(self, data: bytes) -> int:
+        """Show the bytes; a character cut in two waits for its rest."""
+        lines = self._decoder.decode(data).split("\n")
+        self._terminal.write("\n".join("\t".join(map(plain, x.split("\t"))) for x in lines))
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Show them one after another."""
+        for line in lines:
+            self.write(line)
 
 
 def write_line(text: str) -> None:
@@ -84,9 +105,8 @@ def write_json(value: Any) -> None:
 
 def json_text(value: Any) -> str:
     """One object on one line; a number that JSON cannot hold becomes null."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-    # Bytes of a file name that are no UTF-8 are half surrogates, which JSON can spell.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    # JSON can spell what is no UTF-8 (half surrogates, of a file name) or drives a terminal.
+    return json_plain(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

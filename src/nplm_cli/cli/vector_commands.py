@@ -203,10 +203,8 @@ def export_cli(
         )
         keyed = number_sentences(found)
     if str(file) == "-":
-        with output.to_stdout():
-            sys.stdout.flush()
-            write_vectors(sys.stdout.buffer, keyed, format)
-            sys.stdout.buffer.flush()
+        with output.data_out(None) as out:
+            write_vectors(out, keyed, format)
         return
     if sentences is None:
         written = save_vectors(file, keyed, format)

@@ -161,7 +161,7 @@ def _dictionaries_record(paths: Sequence[str]) -> dict[str, Any]:
 def _sha256(inputs: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in list_files(inputs):
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()

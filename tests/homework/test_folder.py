@@ -257,3 +257,25 @@ def test_a_text_in_place_of_a_list_of_words_is_told(corpus, tmp_path):
     opened(made, tmp_path / "out", check=lambda runs: questions.put_to(runs, told.append))
     assert "train.txt: 630 words" in told[0].text
     assert told[0].warning
+
+
+def test_links_out_of_the_folder_are_refused(corpus, tmp_path):
+    made, out = plan(corpus, archs="ffn"), tmp_path / "out"
+    opened(made, out)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "elsewhere").mkdir()
+    for name, target in (
+        ("results.json", precious),
+        ("report.html", precious),
+        ("figures", tmp_path / "elsewhere"),
+        ("second", tmp_path / "elsewhere"),
+        ("runs/rnn-1", tmp_path / "elsewhere"),
+    ):
+        (out / name).symlink_to(target)
+        for force in (False, True):
+            with pytest.raises(ArtifactError, match=f"{name}: a link out of its folder"):
+                opened(made, out, force=force)
+        (out / name).unlink()
+    opened(made, out)
+    assert precious.read_text() == "mine"

@@ -17,6 +17,7 @@ from nplm_cli.corpus.preparation import check_sources
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 from nplm_cli.homework.plan import CORPORA, PLAN_FILE, Plan, PlannedRun, load_plan, run_difference
+from nplm_cli.opening import check_inside, names_in
 from nplm_cli.query.run import Run
 from nplm_cli.run_folders import prepare_alike, prepare_run
 
@@ -44,6 +45,8 @@ def open_folder(
     the texts.
     """
     _check_place(folder)
+    inner = [name for base in ("figures", *CORPORA.values()) for name in names_in(folder, base)]
+    check_inside(folder, (PLAN_FILE, *_FILES, "figures", *CORPORA.values(), *inner))
     runs = plan.runs(folder)
     old = folder / PLAN_FILE
     if not folder.exists() or not any(folder.iterdir()):

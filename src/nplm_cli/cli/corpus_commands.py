@@ -6,12 +6,11 @@ import json as json_module
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from nplm_cli import events
-from nplm_cli.artifacts import atomic_write
 from nplm_cli.cli import output
 from nplm_cli.cli.options import Workers, given, with_settings
 from nplm_cli.cli.progress import ProgressView

@@ -207,8 +207,8 @@ def check_sources(record: dict[str, Any]) -> list[str]:
     """Compare the inputs of a run with what they were; returns those that are gone.
 
     Raises InputError when the bytes of a text or dictionary have changed since the run was
-    prepared, ArtifactError when ``record`` is not what ``prepare`` made. Only files and folders are read: another's record
-    may name a pipe or a device.
+    prepared, ArtifactError when ``record`` is not what ``prepare`` made. Only files and folders
+    are read: another's record may name a pipe or a device.
     """
     gone = []
     for name, source in _recorded(record):

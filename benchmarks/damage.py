@@ -89,7 +89,7 @@ def damaged_value(value: Any, r: random.Random) -> Any:
                 where[r.choice((key + "x", key.upper(), "", "__class__", *TEXTS[-8:]))] = where.pop(
                     key
                 )
-            case 5 if type(old) in (int, float):
+            case 5 if type(old) in (int, float) and abs(old) < 1e300:
                 where[key] = r.choice((old + 1, old - 1, -old, old * 1000, str(old), float(old)))
             case 6 if isinstance(old, list):
                 where[key] = old * r.choice((0, 2, 3, 200))

@@ -158,8 +158,8 @@ def _child(
     for number in numbers:
         if failures == ENOUGH:
             break
-        data = make(random.Random(f"{seed} {kind} {number}"))
         at[:16] = struct.pack("qd", number, time.monotonic())
+        data = make(random.Random(f"{seed} {kind} {number}"))
         why = _one(data, read, limits.seconds, tally)
         if why is not None:
             failures += 1

@@ -105,6 +105,11 @@ def read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ArtifactError(f"{path}: {error.strerror or error}") from error
 
 
+def is_count(value: object) -> bool:
+    """Whether a value of JSON is a whole number that arrays can hold, not negative."""
+    return type(value) is int and 0 <= value < 2**63
+
+
 def is_figure(value: object) -> bool:
     """Whether a value of JSON is a number that can be computed with: finite, not negative."""
     return type(value) in (int, float) and 0 <= value < 1e308  # type: ignore[operator]

@@ -13,7 +13,7 @@ from nplm_cli.config import Config
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ArtifactError
 from nplm_cli.query.describe import describe
-from nplm_cli.query.run import Run
+from nplm_cli.query.run import PART_COUNTS, Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.query.sentences import SentenceReader, score_sentences
 
@@ -91,6 +91,14 @@ def test_damaged_files_are_named(folder, name, damage):
         (
             lambda r: {**r, "settings": {"model": {"dmi": 1}}},
             "unknown key 'dmi'; did you mean 'dim'",
+        ),
+        (lambda r: {**r, "data": {**r["data"], "unk_types": 10**400}}, "its data or environment"),
+        *(
+            (
+                lambda r, n=n: {**r, "data": {"parts": {"train": dict.fromkeys(PART_COUNTS, n)}}},
+                "data",
+            )
+            for n in (10**400, 2**63, -1, 1.0, "1", None, True)
         ),
     ],
 )
@@ -228,3 +236,30 @@ def test_vectors_of_a_run(finished):
     assert np.array_equal(keyed["a"], run.weights["embedding.weight"][run.vocabulary.index["a"]])
     output = run.keyed_vectors(output=True)
     assert np.array_equal(output["a"], run.weights["output.weight"][run.vocabulary.index["a"]])
+
+
+LEDGER = {"ppl": 5.0, "baselines": {"kneser_ney": {"ppl": 4.0}}}
+GOOD = {"training": {"seconds": 1.5, "tokens": 9}, "valid": LEDGER, "test": None}
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        *([], {}, "x", None, {**GOOD, "training": None}, {**GOOD, "valid": [LEDGER]}),
+        *({**GOOD, "training": {"seconds": n}} for n in ("1", True, -1, 10**400, float("nan"))),
+        *({**GOOD, "valid": {**LEDGER, "ppl": n}} for n in ("1", [], {}, 10**400, -1)),
+        *(
+            {**GOOD, "valid": {"ppl": 1.0}},
+            {**GOOD, "test": {"baselines": None}},
+            {**GOOD, "test": 1},
+        ),
+        *({**GOOD, "valid": {**LEDGER, "baselines": b}} for b in ([], {}, {"kneser_ney": 3}, "x")),
+        {**GOOD, "valid": {**LEDGER, "baselines": {"kneser_ney": {}}}},
+    ],
+)
+def test_damaged_reports(folder, report):
+    (folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ArtifactError, match="report.json: not a report"):
+        describe(Run(folder))
+    (folder / "report.json").write_text(json.dumps(GOOD))
+    assert describe(Run(folder))["valid_ppl_kneser_ney"] == 4.0

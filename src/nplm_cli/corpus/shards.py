@@ -18,6 +18,7 @@ import numpy as np
 from nplm_cli.artifacts import (
     atomic_write,
     check_format,
+    is_count,
     read_json,
     sha256_of_file,
     write_json,
@@ -198,7 +199,7 @@ def open_parts(folder: Path) -> dict[str, Part]:
         if name not in PARTS:
             raise ArtifactError(f"{path}: unknown part {name!r}")
         keys = ("predictions", "sentences", "characters")
-        if not isinstance(counts, dict) or not all(type(counts.get(k)) is int for k in keys):
+        if not isinstance(counts, dict) or not all(is_count(counts.get(k)) for k in keys):
             raise ArtifactError(f"{path}: the counts of {name!r} are incomplete: damaged")
         ids = _map(folder / f"{name}.ids", dtype)
         starts = _map(folder / f"{name}.sentences", np.dtype("<i8"))

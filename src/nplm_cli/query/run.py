@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nplm_cli.artifacts import TensorFile, check_format, is_figure, read_json
+from nplm_cli.artifacts import TensorFile, check_format, is_count, is_figure, read_json
 from nplm_cli.config import Config, MixtureConfig
 from nplm_cli.corpus.formats import TextRecipe
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
@@ -37,8 +37,8 @@ def _is_record(record: dict[str, Any]) -> bool:
     types, parts, threads = data.get("unk_types"), data.get("parts"), environment.get("threads")
     if not isinstance(parts, dict) or not (type(threads) is int and 0 < threads < 10_000):
         return False
-    return (types is None or (type(types) is int and types > 0)) and all(
-        isinstance(counts, dict) and all(type(counts.get(k)) is int for k in PART_COUNTS)
+    return (types is None or (is_count(types) and types > 0)) and all(
+        isinstance(counts, dict) and all(is_count(counts.get(k)) for k in PART_COUNTS)
         for counts in parts.values()
     )
 

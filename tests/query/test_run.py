@@ -259,7 +259,7 @@ GOOD = {"training": {"seconds": 1.5, "tokens": 9}, "valid": LEDGER, "test": None
 )
 def test_damaged_reports(folder, report):
     (folder / "report.json").write_text(json.dumps(report))
-    with pytest.raises(ArtifactError, match="report.json: not a report"):
+    with pytest.raises(ArtifactError, match="not a report of nplm train"):
         describe(Run(folder))
     (folder / "report.json").write_text(json.dumps(GOOD))
     assert describe(Run(folder))["valid_ppl_kneser_ney"] == 4.0

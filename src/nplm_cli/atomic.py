@@ -2,7 +2,8 @@
 
 Every file that nplm leaves behind is written here: to a temporary file in the same folder,
 flushed to the disk, renamed over the old one, and the folder flushed too, so that after a
-kill or a full disk there is the old file or the new one and never half of either.
+kill or a full disk there is the old file or the new one and never half of either. The next
+process that writes the same file removes what a killed one left.
 """
 
 import contextlib
@@ -10,11 +11,16 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from nplm_cli.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 # A write that fails with one of these says nothing of the file it was for.
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
@@ -26,38 +32,156 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a binary file that takes the place of ``path`` only when the block ends well.
 
     Raises InputError when the folder is missing or not writable. A failure inside the block
-    leaves the old file as it was and no temporary file behind. A link is followed; a device or a
-    pipe is written to as it is.
+    leaves the old file as it was and no temporary file behind; what a killed process left of
+    its own is removed. A link is followed; a device or a pipe is written to as it is.
     """
-    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a directory; name a file")
+    path = _target(path)
     if path.exists() and not path.is_file():
         with named_write(path) as file:
             yield file
         return
+    with _temporary(path) as (file, temporary):
+        yield file
+        _flush(file, temporary)
+        os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def write_together(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> None:
+    """Write files that belong together, each by a function: all become new, or none does.
+
+    The old ones wait aside while the new ones take their places, and are put back when one of
+    them cannot. A kill in between leaves no file in the first place, never a mixture of old
+    and new ones; the old ones come back with the next attempt. Raises as ``atomic_write`` does.
+    """
+    paths = [_target(path) for path, _ in parts]
+    _put_back(paths)
+    with contextlib.ExitStack() as stack:
+        temporaries = []
+        for path, (_, write) in zip(paths, parts, strict=True):
+            file, temporary = stack.enter_context(_temporary(path))
+            write(file)
+            _flush(file, temporary)
+            temporaries.append(temporary)
+        moved: list[Path] = []
+        try:
+            for path in paths:
+                if path.exists():
+                    os.replace(path, _aside(path))
+            for path, temporary in reversed([*zip(paths, temporaries, strict=True)]):
+                os.replace(temporary, path)
+                moved.append(path)
+        except BaseException:
+            for path in moved:
+                path.unlink(missing_ok=True)
+            _put_back(paths)
+            raise
+    for folder in {path.parent for path in paths}:
+        sync_folder(folder)
+    _put_back(paths)
+
+
+def _aside(path: Path) -> Path:
+    """Where an old file waits for all its successors to be in their places."""
+    return path.with_name(f".{path.name}.old{TEMPORARY_SUFFIX}")
+
+
+def _put_back(paths: Sequence[Path]) -> None:
+    """Put old files back whose successors never came, all of them; remove what has given way."""
+    come = paths[0].exists()
+    for path in reversed(paths):  # the first one last: until then they are no result
+        if not _aside(path).exists():
+            continue
+        if come:
+            with contextlib.suppress(OSError):  # then the next attempt removes it
+                _aside(path).unlink()
+        else:
+            os.replace(_aside(path), path)
+
+
+def _target(path: Path | str) -> Path:
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a directory; name a file")
+    return path
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Open a temporary file beside ``path``, which an error removes; an OSError names ``path``.
+
+    It is locked to the end of the block, so that nobody takes it for one that a kill left.
+    """
     try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
-        )
+        _remove_abandoned(path)
+        descriptor, lock, name = _locked_temporary(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
-        os.replace(temporary, path)
+            yield file, temporary
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            if error.errno is None:  # numpy's, which tells only how much was written
-                raise OSError(errno.EIO, f"not written in full ({error})", str(path)) from error
-            _name(error, path)
+        with contextlib.suppress(OSError):  # the error that is told is the first one
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        if error.errno is None and error.filename is None:
+            # numpy's, which tells only how much was written
+            raise OSError(errno.EIO, f"not written in full ({error})", str(path)) from error
+        if error.filename == name:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        _name(error, path)
         raise
-    sync_folder(path.parent)
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _flush(file: IO[bytes], temporary: Path) -> None:
+    file.flush()
+    os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
+    os.fsync(file.fileno())
+    file.close()  # Windows renames no open file
+
+
+def _locked_temporary(path: Path) -> tuple[int, int | None, str]:
+    """Make a temporary file; returns its descriptor, another one that keeps it locked, its name."""
+    while True:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
+        )
+        if fcntl is None:
+            return descriptor, None, name
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, os.dup(descriptor), name
+        os.close(descriptor)  # removed before it was locked
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left beside ``path`` of their attempts to write it."""
+    prefix = f".{path.name}."
+    length = len(prefix) + 8 + len(TEMPORARY_SUFFIX)  # as many random letters in mkstemp's names
+    with os.scandir(path.parent) as entries:
+        names = [e.name for e in entries if e.name.startswith(prefix) and len(e.name) == length]
+    for name in names:
+        if name.endswith(TEMPORARY_SUFFIX):
+            with contextlib.suppress(OSError):  # somebody writes it, or may not be disturbed
+                _remove_unlocked(path.parent / name)
+
+
+def _remove_unlocked(temporary: Path) -> None:
+    if fcntl is None:
+        temporary.unlink()  # Windows removes no open file
+        return
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.unlink()
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

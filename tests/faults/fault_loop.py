@@ -5,6 +5,7 @@ is the one of a run that nothing disturbed, byte for byte but for what the clock
 else is left.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -53,7 +54,8 @@ def digest(path: Path) -> str:
     clock = CLOCK.get(path.name, ())
     data = path.read_bytes()
     if path.suffix == ".jsonl":
-        data = repr([_timeless(json.loads(line), clock) for line in data.splitlines()]).encode()
+        with contextlib.suppress(ValueError):  # half a line
+            data = repr([_timeless(json.loads(line), clock) for line in data.splitlines()]).encode()
     elif path.suffix == ".json" and clock:
         data = repr(_timeless(json.loads(data), clock)).encode()
     elif clock:
@@ -233,6 +235,8 @@ class Case:
             assert not done or found == new, "exit 0 without the new result"
             return
         assert not done, f"exit 0 and half a result: {_difference(found, new)}"
+        if cut and len(self.result) > 1 and self.result[0] not in found:
+            return  # of files that belong together, the one without which the others say nothing
         assert self.resume, f"half a result: {_difference(found, new)}"
         for name, value in found.items():
             if name.endswith("metrics.jsonl") and cut:
@@ -294,9 +298,7 @@ def cases(given: Path, place: Path) -> list[Case]:
             given / "other.txt" if word == text else given / "other" if word == given / "ffn"
             else word for word in case.words
         )  # fmt: skip
-        made.append(
-            Case(f"{case.name}, over an old file", place, case.words, case.result, (old,))
-        )
+        made.append(Case(f"{case.name}, over an old file", place, case.words, case.result, (old,)))
     train = ("train", text, "-o", run, *TINY)
     other = ("train", given / "other.txt", "-o", run, *TINY)
     resume = ("train", "--resume", "-o", run, "-q")

@@ -13,7 +13,7 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 from unittest import mock
@@ -75,7 +75,7 @@ class _File(io.FileIO):
         elif disk.dead:
             raise PowerCut
         else:
-            disk.change("open", path, opened)
+            disk.change("open", path, opened, names=[path])
         disk.descriptors[self.fileno()] = path
 
     def write(self, data: Any) -> int:
@@ -116,24 +116,29 @@ class FaultyDisk:
             self._inside = inside
 
     def change(
-        self, kind: str, path: str | None, act: Callable[[], Any], answer: Any = None
+        self,
+        kind: str,
+        path: str | None,
+        act: Callable[[], Any],
+        answer: Any = None,
+        names: Sequence[str] = (),
     ) -> Any:
-        """Count a change and make it, or fail; ``path`` is None where the system names no file."""
+        """Count a change and make it, or fail with an error of ``names``."""
         if self.dead:
             return answer
         self.changes.append((kind, path))
         if self.fault is not None and len(self.changes) == self.at:
-            self._fail(path)
+            self._fail(names)
         done = self.untouched(act)
         if path is not None:
             self.after(kind, path)
         return done
 
-    def _fail(self, path: str | None) -> None:
+    def _fail(self, names: Sequence[str]) -> None:
         assert self.fault is not None
         if self.fault.errno is not None:
-            names = [path] if path else []
-            raise OSError(self.fault.errno, os.strerror(self.fault.errno), *names)
+            between = [arg for name in names for arg in (name, None)][:-1]  # WinError
+            raise OSError(self.fault.errno, os.strerror(self.fault.errno), *between)
         self.dead = True
         if self.fault.lossy:
             self.untouched(self._lose)
@@ -200,7 +205,10 @@ class FaultyDisk:
             path = self._below(args[which], options.get("dir_fd"))
             if path is None:
                 return real(*args, **options)
-            return self.change(kind, path, lambda: real(*args, **options))
+            # The system names the first path, then the second; a descriptor has no name.
+            names = [os.fspath(a) for a in args[: which + 1] if not isinstance(a, int)]
+            act = functools.partial(real, *args, **options)
+            return self.change(kind, path, act, names=names)
 
         return call
 
@@ -213,7 +221,7 @@ class FaultyDisk:
         if creates and self.dead:
             raise PowerCut
         descriptor: int = (
-            self.change("open", where, opened) if creates else self.untouched(opened)
+            self.change("open", where, opened, names=[where]) if creates else self.untouched(opened)
         )
         self.descriptors[descriptor] = where
         return descriptor
@@ -281,7 +289,7 @@ class FaultyDisk:
             mock.patch.object(builtins, "open", self._open),
             # numpy writes to a file past Python; to anything else as everybody does.
             mock.patch.object(sys.modules[numpy.lib.format.write_array.__globals__["__name__"]],
-                              "isfileobj", lambda file: False),
+                              "isfileobj", return_value=False),
         ]  # fmt: skip
         for patch in self._patches:
             patch.start()

@@ -1,6 +1,7 @@
 """Where a training leaves its files."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,19 @@ class RunFiles:
         return self.folder / "metrics.jsonl"
 
     def add_metrics(self, record: dict[str, Any]) -> None:
-        """Append the record of an evaluation; an OSError names the file."""
+        """Append the record of an evaluation, on the disk before the checkpoint that follows it.
+
+        An OSError names the file and leaves it as it was.
+        """
+        size = self.metrics.stat().st_size if self.metrics.exists() else 0
         try:
-            with open(self.metrics, "a", encoding="utf-8", newline="\n") as file:
-                file.write(json.dumps(record) + "\n")
+            with open(self.metrics, "ab") as file:
+                file.write(json.dumps(record).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.metrics, size)
             if error.filename is None:  # a full disk says nothing of the file
                 error.filename = str(self.metrics)
             raise

@@ -5,10 +5,8 @@ refused by name, with the formats that can. Numbers are written as the shortest 
 back as the same float32.
 """
 
-import contextlib
 import gzip
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import IO, Literal, cast, get_args
 import numpy as np
 
 from nplm_cli.artifacts import MAX_HEADER_BYTES, atomic_write, write_tensors
+from nplm_cli.atomic import write_together
 from nplm_cli.errors import ArtifactError, ConfigError, did_you_mean
 from nplm_cli.vectors.arrays import words_path
 from nplm_cli.vectors.keyed import KeyedVectors
@@ -239,14 +238,8 @@ def _write_projector(
 
 
 def _write_pair(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> list[Path]:
-    """Write several files; none takes its place before all are whole."""
-    with contextlib.ExitStack() as stack:
-        for path, write in parts:
-            file = stack.enter_context(atomic_write(path))
-            write(file)
-            # On the disk before the first rename: what can still fail then is the rename itself.
-            file.flush()
-            os.fsync(file.fileno())
+    """Write files of which one says nothing without the other, the vectors first."""
+    write_together(*parts)
     return [path for path, _ in parts]
 
 

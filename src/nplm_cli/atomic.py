@@ -116,6 +116,8 @@ def _temporary(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
         _remove_abandoned(path)
         descriptor, lock, name = _locked_temporary(path)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     temporary = Path(name)
     try:

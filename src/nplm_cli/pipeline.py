@@ -24,6 +24,7 @@ from nplm_cli.plain import quoted
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.run_folders import count_ngrams, make_run, resolved
+from nplm_cli.training.length import LENGTHS
 from nplm_cli.vectors.binary import read_binary
 from nplm_cli.vectors.formats import detect_format, load_vectors
 from nplm_cli.vectors.text import read_layout
@@ -106,10 +107,6 @@ def _whole_budget(
         return {}
     on_event(events.Message("no validation text: --patience 0, so that the budget is used"))
     return {"patience": 0}
-
-
-# What makes a finished training go on when it changes; the rest is how, not how long.
-LENGTHS = ("epochs", "steps", "budget", "patience")
 
 
 def resume(

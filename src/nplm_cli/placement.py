@@ -14,6 +14,7 @@ from pathlib import Path
 from nplm_cli.artifacts import read_json
 from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file, sync_folder
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.locking import exclusive
 
 
 def check_target(folder: Path, force: bool) -> None:
@@ -64,6 +65,18 @@ def restore_old(folder: Path) -> None:
         _put_back(folder)
     elif not _staging(folder).exists():  # beside its place, the successor has not taken it
         _delete_old(folder)
+
+
+def bring_back(folder: Path) -> None:
+    """Put an old run back, for a question, that a kill or power cut left without its place.
+
+    Does nothing while another process is at it, or where nothing may be written.
+    """
+    folder = Path(os.path.realpath(folder))
+    if (folder / "config.json").exists() or not old_folder(folder).is_dir():
+        return
+    with contextlib.suppress(ConfigError, InputError, OSError), exclusive(folder):
+        restore_old(folder)
 
 
 def _put_back(folder: Path) -> None:

@@ -128,7 +128,7 @@ class FailingFile:
         self.file = file
         self.write = system.wrap("write", file.write)
         self.flush = system.wrap("flush", file.flush)
-        self.fileno = file.fileno
+        self.fileno, self.close = file.fileno, file.close
 
     def __enter__(self):
         return self

@@ -16,6 +16,7 @@ from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
 from nplm_cli.opening import check_inside, names_in
+from nplm_cli.placement import bring_back
 from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
 from nplm_cli.vectors.keyed import KeyedVectors
@@ -76,6 +77,7 @@ class Run:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
+        bring_back(self.folder)
         if not self.folder.is_dir():
             found = "not a directory" if self.folder.exists() else "no such directory"
             raise ArtifactError(f"{folder}: {found}: expected a run that nplm train wrote")
@@ -209,17 +211,22 @@ class Run:
         data = self.record.get("data", {})
         return UnknownTypes(data.get("unk_types"), data.get("unk_reason"))
 
-    @cached_property
-    def weights(self) -> TensorFile:
-        """The model's tensors, memory-mapped."""
-        self.require_single()
+    @property
+    def weights_path(self) -> Path:
+        """The file of the weights or counts; raises ArtifactError before there is one."""
         path = self.folder / "model.safetensors"
         if not path.exists():
             raise ArtifactError(
                 f"{path}: no weights yet: finish the training with nplm train --resume "
                 f"-o {self.folder}"
             )
-        weights = TensorFile(path)
+        return path
+
+    @cached_property
+    def weights(self) -> TensorFile:
+        """The model's tensors, memory-mapped."""
+        self.require_single()
+        weights = TensorFile(self.weights_path)
         if self.config.model.neural:
             self._check_shapes(weights)
         return weights

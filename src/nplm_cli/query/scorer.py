@@ -167,7 +167,7 @@ def open_scorer(run: Run) -> Scorer:
 
         return open_mixture(run)
     if not run.config.model.neural:
-        return NgramScorer(open_ngram(run.folder / "model.safetensors", len(run.vocabulary)))
+        return NgramScorer(open_ngram(run.weights_path, len(run.vocabulary)))
     return NeuralScorer(run.weights, run.config.model)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from nplm_cli.config import DEFAULT_EPOCHS, TrainingConfig, budget_seconds
 from nplm_cli.training.progress import Progress
 
+# Settings that end a training: one that is over goes on when they change.
+LENGTHS = ("epochs", "steps", "budget", "patience")
 # Under a budget an epoch ends without an evaluation that would take a larger share of the time
 # since the last one.
 EVALUATION_SHARE = 0.02

@@ -1,6 +1,7 @@
 """The training loop, the same for every architecture."""
 
 import contextlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from nplm_cli.training.checkpoints import (
     save_weights,
 )
 from nplm_cli.training.evaluations import evaluation_record, time_a_few, timed_evaluation
-from nplm_cli.training.length import Length
+from nplm_cli.training.length import LENGTHS, Length
 from nplm_cli.training.messages import (
     converged_message,
     divergence_message,
@@ -280,6 +281,7 @@ class Trainer:
     def _save(self) -> None:
         began = self.clock()
         self.length.note_in(self.progress)
+        self.progress.lengths = json.dumps({n: getattr(self.config, n) for n in LENGTHS})
         state = self.objective.state if self.config.context == "stream" else None
         save_checkpoint(self.files.checkpoint, *self._tensors, state, self.progress)
         self._last_checkpoint = self.clock()

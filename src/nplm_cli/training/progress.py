@@ -1,5 +1,6 @@
 """Where a training stands, and when it is over."""
 
+import json
 import math
 from dataclasses import dataclass, fields
 
@@ -35,6 +36,8 @@ class Progress:
     reference_nats: float | None = None
     first_nats: float | None = None
     finished: str | None = None
+    # The settings of its length under which it got this far (JSON).
+    lengths: str | None = None
 
     def check(self) -> None:
         """Raise ValueError unless counts are counts and figures are figures."""
@@ -42,6 +45,8 @@ class Progress:
             value = getattr(self, field.name)
             if field.name == "finished":
                 good = value in (None, "length", "budget", "converged")
+            elif field.name == "lengths":
+                good = value is None or isinstance(json.loads(value), dict)
             elif field.type in (int, "int"):
                 good = type(value) is int and value >= 0
             else:
@@ -50,6 +55,11 @@ class Progress:
                 )
             if not good:
                 raise ValueError(f"{field.name} is {value!r}")
+
+    def changed_lengths(self, config: TrainingConfig) -> set[str]:
+        """Names of the settings of its length that are others in ``config``."""
+        before = {} if self.lengths is None else json.loads(self.lengths)
+        return {name for name, value in before.items() if getattr(config, name, value) != value}
 
     def note_evaluation(self, watched: float, config: TrainingConfig, by_training: bool) -> bool:
         """Take in an evaluation of the watched loss (nats); returns whether it improved.

@@ -117,6 +117,8 @@ def open_trainer(
     )
     if resumed:
         trainer.resume()
+        # Changed by the one who asks, or by one who was killed before the next checkpoint.
+        changed = {*changed, *trainer.progress.changed_lengths(config.training)}
         if changed:
             trainer.reopen(lengthened=set(changed) != {"patience"})
         progress = trainer.progress

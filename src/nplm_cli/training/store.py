@@ -35,7 +35,7 @@ class RunFiles:
 
         An OSError names the file and leaves it as it was.
         """
-        size = self.metrics.stat().st_size if self.metrics.exists() else 0
+        size = self.metrics.stat().st_size if self.metrics.exists() else None
         try:
             with open(self.metrics, "ab") as file:
                 file.write(json.dumps(record).encode() + b"\n")
@@ -43,7 +43,7 @@ class RunFiles:
                 os.fsync(file.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.truncate(self.metrics, size)
+                self.metrics.unlink() if size is None else os.truncate(self.metrics, size)
             if error.filename is None:  # a full disk says nothing of the file
                 error.filename = str(self.metrics)
             raise

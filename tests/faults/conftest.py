@@ -1,0 +1,6 @@
+"""``python tests/faults`` finds its parts beside it; so do the tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -121,7 +121,8 @@ def resume(
 
     ``changes`` may lengthen it (``LENGTHS``) or change its precision, both kept in config.json, or
     say where and how to go on (device, threads, checkpoint_every; for this time only). Raises
-    InputError when the text has changed since.
+    InputError when the text has changed since (or, before the first checkpoint, the file of
+    ``--vectors``), ArtifactError when the run's vocabulary has.
     """
     started = time.monotonic() if started is None else started
     folder = folder.resolve()
@@ -132,6 +133,7 @@ def resume(
         remove_stale_temporaries(folder)
         for path in check_sources(run.record["data"]):
             on_event(events.Message(f"{path} is gone; going on with the ids stored in {folder}"))
+        run.check_vocabulary()
         lengths = {name: value for name, value in (changes or {}).items() if name in LENGTHS}
         parts, trainer = open_parts(folder / DATA_FOLDER), None
         check_ids(folder / DATA_FOLDER, parts, len(run.vocabulary))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nplm_cli import __version__, events
-from nplm_cli.artifacts import FORMAT_VERSION, write_json, write_tensors
+from nplm_cli.artifacts import FORMAT_VERSION, sha256_of_file, write_json, write_tensors
 from nplm_cli.atomic import copy_file
 from nplm_cli.config import DEFAULT_EPOCHS, DEFAULT_LR, Config
 from nplm_cli.corpus.preparation import DATA_FOLDER, Prepared, Sources, prepare
@@ -115,7 +115,7 @@ def make_run(
         environment = _environment(config)
         if config.model.neural:
             environment["precision"] = _precision(config, prepared)
-        record = {
+        record: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "nplm": __version__,
             "settings": config.to_json(),
@@ -123,6 +123,8 @@ def make_run(
             "environment": environment,
             "argv": list(argv),
         }
+        if config.model.vectors is not None:
+            record["vectors_sha256"] = sha256_of_file(config.model.vectors)
         _train_baseline(staging, config, prepared.record["vocabulary_size"], on_event)
         write_json(staging / "config.json", record)
         # A wrong device or vector file shows here, before an old run gives way.

@@ -26,6 +26,7 @@ from nplm_cli.artifacts import (
     write_json,
     write_tensors,
 )
+from nplm_cli.atomic import write_together
 from nplm_cli.errors import ArtifactError, InputError
 
 DTYPES = [
@@ -177,6 +178,72 @@ def test_whatever_call_fails_there_is_the_old_file_or_the_new_one(tmp_path, monk
     # Only the last flush, that of the folder, may fail without harm.
     assert outcomes[:-2] == ["failed"] * (len(outcomes) - 2)
     assert outcomes[-2:] == ["written", "written"]
+
+
+# --- what a kill leaves, and files that belong together -----------------------------------------
+
+
+def test_what_a_kill_left_goes_with_the_next_write_of_that_file(tmp_path):
+    left = tmp_path / f".file.abcdefgh{TEMPORARY_SUFFIX}"
+    others = [
+        tmp_path / f".file.gz.abcdefgh{TEMPORARY_SUFFIX}",  # of another file
+        tmp_path / ".file.abcdefgh.something",
+        tmp_path / f".file.own{TEMPORARY_SUFFIX}",
+    ]
+    for path in (left, *others):
+        path.write_bytes(b"half")
+    write_bytes(tmp_path / "file", b"whole")
+    assert files_in(tmp_path) == sorted(["file", *(path.name for path in others)])
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    path = tmp_path / "file"
+    with atomic_write(path) as first:
+        first.write(b"first")
+        assert len(files_in(tmp_path)) == 1
+        write_bytes(path, b"second")
+        assert len(files_in(tmp_path)) == 2
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert files_in(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("call", ["chmod", "replace"])
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path, monkeypatch, call):
+    def full(path, *_):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        write_bytes(tmp_path / "file", b"text")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "file"), None)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("fails", range(1, 5))
+def test_files_that_belong_together_are_never_mixed(tmp_path, monkeypatch, old, fails):
+    paths = [tmp_path / "vectors", tmp_path / "words"]
+    parts = [(path, lambda file: file.write(b"new")) for path in paths]
+    for path in paths if old else []:
+        path.write_bytes(b"old")
+    moves, replace = iter(range(1, 9)), os.replace
+
+    def failing(source, target):
+        if next(moves) == fails:
+            raise OSError(errno.EIO, "Input/output error", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    if fails <= (4 if old else 2):
+        with pytest.raises(OSError, match="Input/output") as caught:
+            write_together(*parts)
+        assert ".nplm-tmp" not in caught.value.filename
+        assert [path.read_bytes() for path in paths if path.exists()] == [b"old"] * 2 * old
+    else:
+        write_together(*parts)
+        assert [path.read_bytes() for path in paths] == [b"new"] * 2
+    assert files_in(tmp_path) == [path.name for path in paths if path.exists()]
 
 
 def test_missing_folder_and_folder_as_file(tmp_path):

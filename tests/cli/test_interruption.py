@@ -273,3 +273,32 @@ def test_the_signal_handler_is_put_back(train, texts, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     train(texts / "seg.txt", tmp_path / "run").ok()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resume_refuses_other_vectors_and_another_vocabulary(nplm, train, texts, tmp_path):
+    """Vectors count until the first checkpoint has them; the stored ids stand for words for ever."""
+    run, vectors, words = tmp_path / "run", tmp_path / "v.txt", tmp_path / "words.tsv"
+    vectors.write_text("书 0.1 0.2 0.3 0.4\n茶 0.4 0.3 0.2 0.1\n", "utf-8")
+    nplm("vocab", texts / "seg.txt", "-o", words, "-q").ok()
+    train(texts / "seg.txt", run, "--vectors", vectors, "--vocab", words).ok()
+    (run / "checkpoint.safetensors").unlink()  # as after a kill before it was written
+    vectors.write_text("书 0.1 0.2 0.3 0.5\n茶 0.4 0.3 0.2 0.1\n", "utf-8")
+    words.unlink()  # the run has its own
+    nplm("train", "--resume", "-o", run, "-q").refused("v.txt", "vectors have changed", "--force")
+    vectors.write_text("书 0.1 0.2 0.3 0.4\n茶 0.4 0.3 0.2 0.1\n", "utf-8")
+    nplm("train", "--resume", "-o", run, "-q").ok()
+    vectors.unlink()  # no longer asked for
+    own = (run / "vocabulary.tsv").read_text("utf-8")
+    (run / "vocabulary.tsv").write_text(own.replace("书\t", "本\t"), "utf-8")
+    nplm("train", "--resume", "-o", run, "-q").refused("vocabulary.tsv", "changed", "--force")
+    (run / "vocabulary.tsv").write_text(own, "utf-8")
+    nplm("train", "--resume", "-o", run, "-q").ok()
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_resume_refuses_another_text_to_measure(nplm, train, texts, tmp_path, part):
+    run, text = tmp_path / "run", tmp_path / "t.txt"
+    text.write_text("今天 我 买 书 。\n昨天 你 看见 猫 。\n" * 3, "utf-8")
+    train(texts / "seg.txt", run, f"--{part}", text).ok()
+    text.write_text("今天 我 买 书 。\n", "utf-8")
+    nplm("train", "--resume", "-o", run, "-q").refused("t.txt", f"the {part} text has changed")

@@ -1,5 +1,6 @@
 """A training that is interrupted and resumed is the training that never was."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from nplm_cli import artifacts
 from nplm_cli.artifacts import TensorFile, write_tensors
 from nplm_cli.errors import ArtifactError
 
@@ -259,6 +261,52 @@ def test_more_patience_goes_on_from_the_best_loss(training):
     trainer.reopen(lengthened=False)
     trainer.fit()
     assert [record["epoch"] for record in run.metrics] == [1, 2, 3, 4, 5]
+
+
+def test_the_checkpoint_says_what_its_length_was(training):
+    """Killed after config.json got a new length and before the next checkpoint did."""
+    run = training(steps=4)
+    assert run.run().progress.changed_lengths(run.trainer().config) == set()
+    longer = training(steps=7, patience=1)
+    longer.files = run.files
+    trainer = longer.trainer()
+    trainer.resume()
+    assert trainer.progress.changed_lengths(trainer.config) == {"steps", "patience"}
+    trainer.reopen()
+    assert trainer.fit().step == 7
+    assert trainer.progress.changed_lengths(trainer.config) == set()
+
+
+def test_a_record_is_flushed_before_the_checkpoint_that_follows_it(training, monkeypatch):
+    """A power cut could lose it otherwise, and no resume would bring it back."""
+    run = training(steps=4)
+    flushed = []
+    monkeypatch.setattr(
+        artifacts.os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_ino)
+    )
+    run.run()
+    assert flushed.count(run.files.metrics.stat().st_ino) == len(run.metrics) == 1
+    last = max(i for i, inode in enumerate(flushed) if inode == run.files.metrics.stat().st_ino)
+    assert run.files.checkpoint.stat().st_ino in flushed[last:]
+
+
+def test_a_record_that_cannot_be_written_leaves_none(training, monkeypatch):
+    run = training(steps=8, eval_every=4)
+    run.files.folder.mkdir(parents=True, exist_ok=True)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for before in ([], [{"step": 4}]):
+        if before:
+            run.files.add_metrics(before[0])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space") as caught:
+                run.files.add_metrics({"step": 8})
+        assert caught.value.filename == str(run.files.metrics)
+        assert run.files.metrics.exists() == bool(before)
+    assert run.metrics == before
 
 
 # --- damaged checkpoints ------------------------------------------------------------------------

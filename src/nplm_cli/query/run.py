@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nplm_cli.artifacts import TensorFile, check_format, is_count, is_figure, read_json
+from nplm_cli.artifacts import (
+    TensorFile, check_format, is_count, is_figure, read_json, sha256_of_file,
+)
 from nplm_cli.config import Config, MixtureConfig
 from nplm_cli.corpus.formats import TextRecipe
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
@@ -158,6 +160,14 @@ class Run:
                 f"{self.folder}: its text is gone (no data folder), as in components of a mixture: "
                 "go on with the run itself, or train anew with nplm train TEXT --config "
                 f"{self.folder / 'config.json'}"
+            )
+
+    def check_vocabulary(self) -> None:
+        """Raise ArtifactError when the words are no longer those that the stored ids stand for."""
+        path = self._present("vocabulary.tsv")
+        if self.record["data"].get("vocabulary_sha256") not in (None, sha256_of_file(path)):
+            raise ArtifactError(
+                f"{path}: changed since this training began: restore it, or start anew with --force"
             )
 
     @property

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from nplm_cli import events
+from nplm_cli.artifacts import sha256_of_file
 from nplm_cli.corpus.shards import count_ids
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ConfigError, InputError
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.query.run import Run
 from nplm_cli.vectors.counted import count_vectors
@@ -35,10 +36,17 @@ def from_counts(model: LanguageModel, ids_N: np.ndarray, seed: int) -> None:
 def from_file(network: LanguageModel, run: Run, on_event: events.OnEvent = events.ignore) -> None:
     """Take the vectors that the file ``--vectors`` has; the other words keep theirs.
 
-    Raises ConfigError where the file's dimension is another one.
+    Raises ConfigError where the file's dimension is another one, InputError where it has changed
+    since the run was made.
     """
     path = run.config.model.vectors
     assert path is not None
+    recorded = run.record.get("vectors_sha256")  # which older runs lack
+    if recorded is not None and recorded != sha256_of_file(path):
+        raise InputError(
+            f"{path}: the vectors have changed since this training began: restore the file, or "
+            "start anew with --force"
+        )
     rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
     if vectors.shape[1] != run.config.model.dim:
         raise ConfigError(

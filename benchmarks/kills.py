@@ -1,13 +1,13 @@
 """SIGKILL at random moments: does a training that is taken up again end as if nothing had been?
 
-    python benchmarks/kills.py                         # 100 kills, about six minutes
+    python benchmarks/kills.py                         # 100 kills, five to ten minutes
     python benchmarks/kills.py --kills 20 --seed 3
 
 `nplm train` runs in processes of its own, each killed after a random time, from its first moment
 (start, reading, first weights, steps, checkpoints) to its last (the report). Then the same command
 starts anew where there is no run yet, or `--resume` goes on. Every other training replaces an old
-run (--force). Between the kills the run is asked: it answers, or there is none yet, in one line. When a
-training is through, every file is compared with that of a training which nobody killed (sha256,
+run (--force). Between the kills the run is asked: it answers, or there is none yet.
+When a training is through, all files are compared with those of one which nobody killed (sha256,
 without the times of the clock: CLOCK in tests/faults/fault_loop.py), and nothing else may be left.
 Exit status 1 when anything differs.
 """
@@ -36,7 +36,7 @@ from nplm_cli.artifacts import TensorFile  # noqa: E402
 SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
 SETTINGS = (
     "--dim", "16", "--hidden", "16", "--order", "3", "--threads", "1", "--batch", "32",
-    "--dropout", "0.2", "--epochs", "3", "--eval-every", "60", "--checkpoint-every", "0.1", "-q",
+    "--dropout", "0.2", "--epochs", "10", "--eval-every", "60", "--checkpoint-every", "0.1", "-q",
     "--min-count", "2",
 )  # fmt: skip
 QUESTION = "The old farmer sold three horses ."

@@ -1,5 +1,6 @@
 """Where a training leaves its files."""
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass

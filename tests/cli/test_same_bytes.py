@@ -1,0 +1,61 @@
+"""The same seed gives the same bytes: in every process, under every order of Python's sets."""
+
+import hashlib
+
+import pytest
+
+TINY = (
+    *("--dim", "8", "--hidden", "8", "--order", "3", "--batch", "8", "--steps", "30"),
+    *("--dropout", "0.3", "--threads", "1", "--seed", "5", "-q"),
+)
+
+
+def bytes_of(folder, names):
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture
+def in_processes(spawn, tmp_path):
+    """Run commands under hash seeds; returns what files each seed left."""
+
+    def run(seeds, names, *commands):
+        found = []
+        for seed in seeds:
+            folder = tmp_path / seed
+            folder.mkdir()
+            for command in commands:
+                spawn(*command, env={"PYTHONHASHSEED": seed}, cwd=folder).ok()
+            found.append(bytes_of(folder, names))
+        return found
+
+    return run
+
+
+def test_tokens_and_vocabulary_under_six_hash_seeds(in_processes, texts):
+    found = in_processes(
+        "012345",
+        ["out.txt", "vocabulary.tsv"],
+        ("tokenize", texts / "zh.txt", "--lang", "char", "-o", "out.txt", "-q"),
+        ("vocab", texts / "en.txt", "--max-size", "60", "-o", "vocabulary.tsv", "-q"),
+    )
+    assert len(found) == 6
+    assert all(files == found[0] for files in found)
+
+
+def test_a_training_and_its_vectors_under_two_hash_seeds(in_processes, texts):
+    found = in_processes(
+        "05",
+        ["run/model.safetensors", "run/vocabulary.tsv", "run/data/train.ids", "run/unknown.tsv",
+         "run/baseline.safetensors", "vectors.txt"],
+        ("train", texts / "seg.txt", "--max-size", "40", "-o", "run", *TINY),
+        ("export", "run", "vectors.txt", "-q"),
+    )  # fmt: skip
+    assert found[0] == found[1]
+
+
+def test_another_seed_gives_other_weights(in_processes, texts):
+    """What the test above would not notice: that the seed is asked for at all."""
+    command = ("train", texts / "seg.txt", "-o", "run", *TINY)
+    (one,) = in_processes("0", ["run/model.safetensors"], command)
+    (other,) = in_processes("1", ["run/model.safetensors"], (*command, "--seed", "6"))
+    assert one != other

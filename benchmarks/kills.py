@@ -3,12 +3,13 @@
     python benchmarks/kills.py                         # 100 kills, five to ten minutes
     python benchmarks/kills.py --kills 20 --seed 3
 
-`nplm train` runs in processes of its own, each killed after a random time (of the processor where the
-system tells it, so that a busy machine changes nothing), from its first moment (start, reading, first weights, steps, checkpoints) to its last (the report). Then the same command
-starts anew where there is no run yet, or `--resume` goes on. Every other training replaces an old
-run (--force). Between the kills the run is asked: it answers, or there is none yet.
-When a training is through, all files are compared with those of one which nobody killed (sha256,
-without the times of the clock: CLOCK in tests/faults/fault_loop.py), and nothing else may be left.
+`nplm train` runs in processes of its own, each killed after a random time (of the processor, where
+the system tells it, so that a busy machine changes nothing), from its first moment (start, reading,
+first weights, steps, checkpoints) to its last (the report). Then the same command starts anew where
+there is no run yet, or `--resume` goes on. Every other training replaces an old run (--force).
+Between the kills the run is asked: it answers, or there is none yet. When a training is through,
+all files are compared with those of one which nobody killed (sha256, without the times of the
+clock: CLOCK in tests/faults/fault_loop.py), and nothing else may be left.
 Exit status 1 when anything differs.
 """
 

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from nplm_cli.artifacts import (
-    TensorFile, check_format, is_count, is_figure, read_json, sha256_of_file,
+    TensorFile,
+    check_format,
+    is_count,
+    is_figure,
+    read_json,
+    sha256_of_file,
 )
 from nplm_cli.config import Config, MixtureConfig
 from nplm_cli.corpus.formats import TextRecipe

@@ -123,6 +123,24 @@ def test_output_that_cannot_be_written(nplm, texts, ffn, tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_what_is_read_is_not_written_over(nplm, texts, ffn, tmp_path, sha256):
+    text = tmp_path / "text.txt"
+    text.write_bytes((texts / "seg.txt").read_bytes())
+    (tmp_path / "link.txt").symlink_to(text)
+    vectors = tmp_path / "vectors.txt"
+    nplm("export", ffn, vectors, "-q").ok()
+    before = {path: sha256(path) for path in (text, vectors)}
+    for line in (
+        ("tokenize", text, "-o", text),
+        ("tokenize", tmp_path, "-o", tmp_path / "link.txt"),
+        ("vocab", text, "-o", text),
+        ("export", ffn, text, "--sentences", text),
+        ("export", vectors, vectors, "--format", "glove"),
+    ):
+        nplm(*line, "-q").refused("is read here, and would be lost")
+    assert {path: sha256(path) for path in before} == before
+
+
 def test_train_leaves_what_stands_in_its_way(nplm, train, texts, tmp_path):
     run, notes = tmp_path / "run", tmp_path / "notes"
     text = texts / "seg.txt"

@@ -87,6 +87,26 @@ def test_a_full_device_is_said(ffn, texts, environment, line):
     assert "Exception ignored" not in told
 
 
+def test_streams_that_are_closed(ffn, texts, environment, tmp_path):
+    """As daemons start programs; a file is written all the same."""
+    nplm = f"{sys.executable} -m nplm_cli"
+    for command in (f"tokenize {texts / 'seg.txt'}", f"vocab {texts / 'seg.txt'} --json"):
+        done = shell(f"{nplm} {command} -q >&-", environment())
+        told = done.stderr.decode().splitlines()
+        closed = "nplm: cannot write to standard output: it is closed; redirect it to a file"
+        assert (done.returncode, told[-1:]) == (1, [closed])
+        assert not [line for line in told if not line.startswith("nplm: ")]
+    done = shell(f"{nplm} score {ffn} - <&-", environment())
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    out = tmp_path / "tokens"
+    done = shell(f"{nplm} tokenize {texts / 'seg.txt'} -o {out} <&- >&- 2>&-", environment())
+    assert done.returncode == 0
+    assert out.read_bytes() == (texts / "seg.txt").read_bytes().replace(
+        "１９９８".encode(), b"1998"
+    )
+
+
 HARD_CASES = {
     "help": (("--help",), None),
     "help of train": (("train", "--help"), None),

@@ -287,3 +287,15 @@ def test_a_file_name_is_no_sentence(nplm, ffn, tmp_path):
 )
 def test_given_refuses_what_it_would_ignore(nplm, ffn, option):
     nplm("score", ffn, "--given", "今天", "--word", "我", *option).refused("--given")
+
+
+def test_good_lines_before_a_bad_one_are_answered(nplm, ffn):
+    result = nplm("score", ffn, "-", "-q", stdin="我 书\n你 书\n".encode() + b"a \xff b\n")
+    assert result.code == 2
+    assert [row["text"] for row in result.table] == ["我 书", "你 书"]
+    assert "standard input:3: " in result.err
+
+
+def test_a_mark_of_utf16_on_standard_input(nplm, ffn):
+    wide = nplm("score", ffn, "-", "-q", stdin="我 书\n你 书\n".encode("utf-16")).ok()
+    assert wide.out == nplm("score", ffn, "-", "-q", stdin="我 书\n你 书\n").ok().out

@@ -61,6 +61,18 @@ def test_a_dictionary_that_does_nothing_is_told_of(nplm, texts, corpus):
     assert "warning: --tokenizer has no effect" in result.err
 
 
+def test_words_that_never_come_up_are_told_of(nplm, texts, corpus, tmp_path):
+    (tmp_path / "d.txt").write_text("北航实验室\n量子计算机\n。\n无此词,3\n", "utf-8")
+    result = nplm("tokenize", corpus / "text.txt", "--user-dict", tmp_path / "d.txt").ok()
+    assert "2 of 4 words of the user dictionary are no token of this text: " in result.err
+    assert "'量子计算机', '无此词,3'" in result.err
+    # A mark among the words ends its sentences as before.
+    plain = nplm("tokenize", corpus / "text.txt", "-q").ok()
+    assert len(result.lines) == len(plain.lines)
+    tagged = nplm("tokenize", texts / "tagged.gbk.txt", "--user-dict", tmp_path / "d.txt").ok()
+    assert "--user-dict has no effect on this text: its words are separated" in tagged.err
+
+
 def test_another_tokenizer_must_be_there(nplm, corpus):
     with contextlib.suppress(ImportError):
         import rjieba  # noqa: F401

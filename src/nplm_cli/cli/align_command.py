@@ -80,6 +80,7 @@ def align_cli(
         raise ConfigError("--format is that of -o FILE: name the file, too")
     if format is not None and format not in FORMATS:
         raise ConfigError(f"--format {format!r}: expected one of {', '.join(FORMATS)}")
+    output.refuse_same_file(out, [str(source), str(target), str(dictionary)])
     asked = [_split_pair(text) for text in pair or []]
     entries = read_dictionary(dictionary, on_event=None if quiet else output.note)
     (keyed_a, run_a), (keyed_b, run_b) = (open_vectors(p, vectors) for p in (source, target))

@@ -16,6 +16,7 @@ from nplm_cli.cli.options import Workers, given, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import CorpusConfig, VocabularyConfig
 from nplm_cli.corpus.formats import CorpusReader, Place, Sentence, read_sentences
+from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.vocabulary import (
     COVERAGE_SIZES,
     EOS,
@@ -63,14 +64,18 @@ def _shown(
 
 def _counts_line(reader: CorpusReader) -> str:
     c = reader.counts
-    extra = f", {c.malformed_total:,} malformed tokens" if c.malformed_total else ""
+    extra = f", {_some(c.malformed_total, 'malformed token')}" if c.malformed_total else ""
     if c.replaced:
-        extra += f", {c.replaced:,} bad byte sequences replaced"
+        extra += f", {_some(c.replaced, 'bad byte sequence')} replaced"
     return (
-        f"{c.files:,} file{'s' if c.files != 1 else ''}, {c.lines:,} lines "
-        f"({c.blank_lines:,} blank), "
-        f"{c.sentences:,} sentences, {c.tokens:,} tokens, {c.characters:,} characters{extra}"
+        f"{_some(c.files, 'file')}, {_some(c.lines, 'line')} ({c.blank_lines:,} blank), "
+        f"{_some(c.sentences, 'sentence')}, {_some(c.tokens, 'token')}, "
+        f"{_some(c.characters, 'character')}{extra}"
     )
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @with_settings("corpus")
@@ -86,6 +91,7 @@ def tokenize_cli(
 ) -> None:
     """Turn text into sentences of tokens, one sentence a line."""
     config = CorpusConfig(**given(settings))
+    output.refuse_same_file(output_file, [*list_files(inputs), *config.user_dict])
     # Text on standard output may go to the terminal, where a bar would be drawn over it.
     style = "none" if output_file is None or str(output_file) == "-" else "auto"
     with ProgressView(style, quiet) as view:
@@ -149,6 +155,8 @@ def vocab_cli(
     names = {f.name for f in dataclasses.fields(VocabularyConfig)}
     cut_config = VocabularyConfig(**{k: v for k, v in chosen.items() if k in names})
     config = CorpusConfig(**{k: v for k, v in chosen.items() if k not in names})
+    own = [cut_config.vocab] if cut_config.vocab else []
+    output.refuse_same_file(output_file, [*list_files(inputs), *config.user_dict, *own])
     with ProgressView(quiet=quiet) as view:
         cut, rows, reader = vocab(inputs, config, cut_config, view, workers)
         for text in cut.notes:

@@ -6,6 +6,8 @@ On a terminal a table; otherwise tab-separated lines with a header; with ``--jso
 
 import codecs
 import contextlib
+import errno
+import io
 import json
 import math
 import os
@@ -16,17 +18,50 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, TextIO, cast
 
 from nplm_cli.atomic import atomic_write
-from nplm_cli.errors import NplmError
+from nplm_cli.errors import ConfigError, NplmError
 from nplm_cli.plain import json_plain, plain
 
 
 def prepare_streams() -> None:
     """LF on all systems; a console that cannot show a character gets an escape, not a crash."""
+    _open_closed()
     for stream, errors in ((sys.stdout, "strict"), (sys.stderr, "backslashreplace")):
         if not hasattr(stream, "reconfigure"):
             continue
         utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
         stream.reconfigure(errors=errors if utf8 else "backslashreplace", newline="\n")
+
+
+def _open_closed() -> None:
+    """Let a stream that was closed before the start fail when it is used, not where it is named."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 (to the end of the process)
+    if sys.stdout is None:
+        sys.stdout = cast(TextIO, _Closed())
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that is closed: whoever writes learns so."""
+
+    @property
+    def buffer(self) -> "_Closed":
+        """The same for bytes."""
+        return self
+
+    def write(self, data: object) -> int:
+        """Refuse."""
+        raise OSError(errno.EBADF, "it is closed; redirect it to a file")
+
+
+def refuse_same_file(path: Path | None, inputs: Iterable[str]) -> None:
+    """Raise ConfigError when the file to be written is one that is read: it would be lost."""
+    if path is None or str(path) == "-" or not path.exists():
+        return
+    for name in inputs:
+        if name != "-" and os.path.exists(name) and os.path.samefile(path, name):
+            raise ConfigError(f"{path} is read here, and would be lost: name another file to write")
 
 
 def to_terminal(stream: TextIO | None = None) -> bool:

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 
 from nplm_cli.cli import output
 from nplm_cli.corpus.decoder import Decoder
-from nplm_cli.corpus.encodings import decode_replacing, replaced_note
+from nplm_cli.corpus.encodings import MARKS, decode_replacing, replaced_note
 from nplm_cli.corpus.readers import read_lines, split_lines
 from nplm_cli.errors import InputError
 
 # Of standard input each line is decided on its own, for more may be long in coming.
 CANDIDATES = ("utf-8", "gb18030")
+# ... unless the whole is UTF-16 or UTF-32, whose lines end otherwise.
+WIDE_MARKS = tuple(
+    mark for mark, encoding in MARKS.items() if encoding.startswith(("utf-16", "utf-32"))
+)
 _BLOCK_BYTES = 1 << 16
 _STDIN = "standard input"
 
@@ -67,11 +71,14 @@ def _stdin_lines(
     encoding: str, errors: str, on_event: Callable[[str], None] | None
 ) -> Iterator[list[str]]:
     """Whole lines as they arrive, in batches of what has arrived."""
-    if encoding == "auto":
-        batches = _decided_lines(errors, on_event)
+    blocks = _stdin_blocks()
+    first = next(blocks, b"")
+    blocks = itertools.chain([first] if first else [], blocks)
+    if encoding == "auto" and not first.startswith(WIDE_MARKS):
+        batches = _decided_lines(blocks, errors, on_event)
     else:
         decoder = Decoder(_STDIN, encoding, on_event, errors=errors)
-        batches = split_lines(decoder.decode(_stdin_blocks()), _STDIN)
+        batches = split_lines(decoder.decode(blocks), _STDIN)
     for texts in batches:
         yield texts
         output.flush()
@@ -82,19 +89,26 @@ def _stdin_blocks() -> Iterator[bytes]:
         yield block
 
 
-def _decided_lines(errors: str, on_event: Callable[[str], None] | None) -> Iterator[list[str]]:
-    """Lines, each in the first of the candidates that it is valid in."""
+def _decided_lines(
+    blocks: Iterator[bytes], errors: str, on_event: Callable[[str], None] | None
+) -> Iterator[list[str]]:
+    """Lines, each in the first of the candidates that it is valid in; a bad one after the good."""
     rest = b""
     number = replaced = 0
-    for block in itertools.chain(_stdin_blocks(), [b""]):
+    for block in itertools.chain(blocks, [b""]):
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         if not block and rest:
             lines.append(rest)
-        texts = []
+        texts: list[str] = []
         for line in lines:
             number += 1
-            text, bad = _decoded(line, number, errors)
+            try:
+                text, bad = _decoded(line, number, errors)
+            except InputError:
+                if texts:
+                    yield texts
+                raise
             replaced += bad
             texts.append(text.removesuffix("\r").removeprefix("\ufeff" if number == 1 else ""))
         if texts:

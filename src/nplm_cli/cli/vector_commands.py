@@ -186,6 +186,7 @@ def export_cli(
         raise ConfigError(f"--format {format!r}: expected one of {', '.join(EXPORT_FORMATS)}")
     if str(file) == "-" and format not in SINGLE_FILE:
         raise ConfigError(f"--format {format} cannot go to stdout: name a file")
+    output.refuse_same_file(file, [str(source), *([sentences] if sentences else [])])
     if sentences is None:
         if segmented or encoding is not None or errors is not None:
             raise ConfigError("--segmented, --encoding and --errors belong to --sentences TEXTFILE")

@@ -61,9 +61,14 @@ def chinese_spans(text: str, segmenter: Segmenter) -> Iterator[Span]:
 
 
 def masked(text: str, segmenter: Segmenter) -> str:
-    """Return text of the same length in which no sentence ends within a word of the user's."""
+    """Return text of the same length in which no sentence ends within a word of the user's.
+
+    A mark that was given as a word ends sentences as it did.
+    """
     pieces, start = [], 0
     for begin, end in segmenter.fixed(text):
+        if not any(map(str.isalnum, text[begin:end])):
+            continue
         pieces += [text[start:begin], _MASK * (end - begin)]
         start = end
     return "".join([*pieces, text[start:]])

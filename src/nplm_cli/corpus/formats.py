@@ -5,7 +5,7 @@ Everything streams; memory is bounded by the first 1,000 lines and the longest p
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
 
 from nplm_cli.config import CorpusConfig
@@ -13,6 +13,7 @@ from nplm_cli.corpus import pku
 from nplm_cli.corpus.cutting import automatic_workers, cut_lines
 from nplm_cli.corpus.detection import head_lines, texts_of
 from nplm_cli.corpus.encodings import replaced_note
+from nplm_cli.corpus.file_watch import watched
 from nplm_cli.corpus.paragraphs import paragraphs
 from nplm_cli.corpus.readers import Digest, Line, list_files, read_lines, shown_name
 from nplm_cli.corpus.recipe import TextRecipe
@@ -193,6 +194,10 @@ class CorpusReader:
         recipe, counts = self.recipe, self.counts
         lines = self._counted(chain(self._head, self._lines))
         self._head = []
+        if self._config.format == "auto":
+            lines = watched(lines, recipe, self._on_event)
+        # Of a question's text, which is short, it says nothing that a word is not in it.
+        unseen = {recipe.spelled(w): w for w in recipe.user_words} if self._given is None else {}
         if recipe.format == "raw" and recipe.sentences == "split":
             lines = paragraphs(lines)
         tagged = recipe.format == "pku"
@@ -237,11 +242,21 @@ class CorpusReader:
                     counts.sentences += 1
                     counts.tokens += len(tokens)
                     counts.characters += sum(map(len, tokens))
+                    if unseen and not unseen.keys().isdisjoint(tokens):
+                        for token in tokens:
+                            unseen.pop(token, None)
                     if not _ESCAPED.isdisjoint(tokens):
                         counts.escaped += sum(token in _ESCAPED for token in tokens)
                     sentence = Sentence(tokens, document, block, unit, file)
                     yield sentence, line, piece if spans else []
         self._finish()
+        if unseen:
+            shown = ", ".join(map(repr, islice(unseen.values(), 3)))
+            more = " ..." if len(unseen) > 3 else ""
+            self._on_event(
+                f"{len(unseen):,} of {len(recipe.user_words):,} words of the user dictionary are "
+                f"no token of this text: {shown}{more}"
+            )
 
     def _counted(self, lines: Iterator[Line]) -> Iterator[Line]:
         for line in lines:

@@ -48,20 +48,20 @@ def parse_line(text: str, compounds: Literal["open", "join"] = "open") -> Paragr
             continue
         if token[0] == "[" and len(token) > 1 and token[1] != "/":
             if opened is not None:
-                faults.append(f"a bracket opened twice at {token!r}")
+                faults.append(f"a bracket opened twice at {token!r:.40}")
             opened = len(items)
             token, start = token[1:], start + 1
         word, tag, closing = _word_and_tag(token)
         if not word:
-            faults.append(f"a tag without a word: {match[0]!r}")
+            faults.append(f"a tag without a word: {match[0]!r:.40}")
         else:
             if not tag:
-                faults.append(f"a word without a tag: {match[0]!r}")
+                faults.append(f"a word without a tag: {match[0]!r:.40}")
             bare = _PINYIN.sub("", word) if "{" in word else word
             items.append(Item(bare, tag, start, start + len(bare)))
         if closing is not None:
             if opened is None:
-                faults.append(f"a bracket closed that was not opened: {match[0]!r}")
+                faults.append(f"a bracket closed that was not opened: {match[0]!r:.40}")
             elif compounds == "join" and items[opened:]:
                 items[opened:] = [_joined(items[opened:], closing)]
             opened = None

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus.detection import SHOWN_FORMAT, Format, detect, is_obviously_raw
+from nplm_cli.corpus.file_watch import SHOWN_LANGUAGE
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.corpus.user_words import UserWords
-
-_SHOWN_LANGUAGE = {"zh": "Chinese", "en": "English", "char": "single characters"}
 
 
 def resolve_recipe(
@@ -28,13 +27,15 @@ def resolve_recipe(
     if sentences == "auto":
         sentences = "line" if format_ == "segmented" else "split"
     if config.format == "auto" and texts:
-        on_event(f"format: {SHOWN_FORMAT[format_]}, language: {_SHOWN_LANGUAGE[lang]}")
+        on_event(f"format: {SHOWN_FORMAT[format_]}, language: {SHOWN_LANGUAGE[lang]}")
     chinese = lang == "zh"
     for option, chosen in (("user-dict", words), ("tokenizer", config.tokenizer != "jieba")):
         if chosen and not chinese:
             on_event(
-                f"warning: --{option} has no effect: the text is cut as {_SHOWN_LANGUAGE[lang]}"
+                f"warning: --{option} has no effect: the text is cut as {SHOWN_LANGUAGE[lang]}"
             )
+        elif chosen and format_ != "raw":
+            on_event(f"warning: --{option} has no effect on this text: its words are separated")
     return TextRecipe(
         lang=lang,
         format=format_,

@@ -63,12 +63,19 @@ def split_sentences(units: np.ndarray, config: SplitConfig) -> tuple[np.ndarray,
 def _unit(units: np.ndarray) -> tuple[int, int]:
     """The column of the largest unit of which there are enough, and how many there are, if few."""
     for column in range(len(_UNITS)):
-        count = 0
-        for firsts, _ in _firsts(units, column):
-            count += len(firsts)
+        count = min(1, len(units))
+        for begin in range(0, len(units), BLOCK_SENTENCES):
+            count += int(np.count_nonzero(_changed(units, column, begin, BLOCK_SENTENCES)))
             if count >= MIN_DOCUMENTS:
                 return column, count
     return column, count
+
+
+def _changed(units: np.ndarray, column: int, begin: int, size: int) -> np.ndarray:
+    """Whether a new unit begins with sentence begin + 1, ... begin + size, as far as there are."""
+    # A unit's number may come again in the next file: file and number together name it.
+    names = units[begin : begin + size + 1][:, [_FILE, column]]
+    return np.any(names[1:] != names[:-1], axis=1)
 
 
 def _firsts(units: np.ndarray, column: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -76,9 +83,7 @@ def _firsts(units: np.ndarray, column: int) -> Iterator[tuple[np.ndarray, int]]:
     begin, size = 0, BLOCK_SENTENCES
     while begin < len(units):
         end = min(begin + size, len(units))
-        # A unit's number may come again in the next file: file and number together name it.
-        names = units[begin : end + 1][:, [_FILE, column]]
-        changed = np.any(names[1:] != names[:-1], axis=1)
+        changed = _changed(units, column, begin, end - begin)
         firsts = begin + np.concatenate([[0], np.flatnonzero(changed) + 1])
         if end < len(units):
             if len(firsts) == 1:  # the unit goes on: look at more of it

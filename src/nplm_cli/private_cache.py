@@ -29,9 +29,12 @@ def private_cache_folder() -> Path | None:
         if hasattr(os, "geteuid"):
             # Of a link, too: somebody else may have put it into a folder where all can write.
             owners = {folder.lstat().st_uid, folder.stat().st_uid}
-            if owners != {os.geteuid()}:
+            if owners != {os.geteuid()} or _is_shared(folder.resolve().parent):
                 return None
-            if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            if folder.is_symlink():  # a folder of the user's that has rights of its own
+                return folder if not mode & _OTHERS_WRITE else None
+            if mode != 0o700:
                 folder.chmod(0o700)
         return folder if os.access(folder, os.W_OK | os.X_OK) else None
     except OSError:
@@ -49,6 +52,12 @@ def is_private(path: Path) -> bool:
     if not hasattr(os, "geteuid"):  # Windows: the folder's rights decide
         return True
     return found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether others may replace what lies in ``folder``: not where only owners may (/tmp)."""
+    mode = folder.stat().st_mode
+    return bool(mode & _OTHERS_WRITE) and not mode & stat.S_ISVTX
 
 
 def _base() -> str:

@@ -184,6 +184,27 @@ def test_its_rights_are_made_right(tmp_path, monkeypatch):
 
 
 @posix
+def test_a_folder_that_others_could_replace_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tmp_path.chmod(0o777)
+    assert private_cache_folder() is None
+    tmp_path.chmod(0o1777)  # like a temporary folder, where only owners may
+    assert private_cache_folder() == tmp_path / "nplm"
+
+
+@posix
+def test_the_rights_of_a_folder_behind_a_link_are_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (own := tmp_path / "project").mkdir(mode=0o755)
+    (tmp_path / "nplm").symlink_to(own)
+    own.chmod(0o755)
+    assert private_cache_folder() == tmp_path / "nplm"
+    assert stat.S_IMODE(own.stat().st_mode) == 0o755
+    own.chmod(0o777)
+    assert private_cache_folder() is None
+
+
+@posix
 def test_the_folder_of_somebody_else_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "nplm").mkdir()

@@ -118,7 +118,10 @@ def _temporary(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        why = error.strerror or str(error)
+        if error.errno == errno.ENOENT:
+            why = f"there is no folder {path.parent}; make it first"
+        raise InputError(f"cannot write {path}: {why}") from error
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:

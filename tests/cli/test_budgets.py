@@ -257,4 +257,6 @@ def test_a_full_disk_names_the_file_of_the_metrics(nplm, texts, tmp_path, monkey
     monkeypatch.setattr(store, "open", lambda *a, **k: Full(), raising=False)
     result = nplm("train", texts / "seg.txt", "-o", run, *LOUD, "--steps", 2)
     assert result.code == 1
-    assert said(result)[-1] == f"{run / 'metrics.jsonl'}: No space left on device"
+    full = f"{run / 'metrics.jsonl'}: No space left on device"
+    cure = "; what was there is whole: make room and run it again (a training: --resume)"
+    assert said(result)[-1] == full + cure

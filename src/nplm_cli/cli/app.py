@@ -3,6 +3,7 @@
 0 done; 1 failed while running; 2 wrong usage or input; 130 interrupted; a closed pipe is quiet.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,10 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        output.note(f"{where}{error.strerror or error}")
+        cure = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            cure = "; what was there is whole: make room and run it again (a training: --resume)"
+        output.note(f"{where}{error.strerror or error}{cure}")
         return 1
     except Exception as error:
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):

@@ -234,3 +234,10 @@ def test_any_source_in_any_cut(parts, size):
     for line in visible_text(iter(blocks), "x"):
         assert line.endswith("\n")
         assert line.strip()
+
+
+def test_comments_before_something_else_are_looked_at_once():
+    comments = b"<!---->" * 500
+    assert not is_page("x", comments + b"text")
+    assert not is_page("x", comments + b"<!-- <html>")
+    assert is_page("x", b"<?xml version='1'?>\n" + comments + b"\n<!DOCTYPE  html>")

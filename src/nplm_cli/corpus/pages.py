@@ -16,8 +16,10 @@ from nplm_cli.errors import ConfigError, InputError
 # How far the beginning of a page is looked at.
 HEAD_BYTES = 4096
 _NAMES = re.compile(r"\.(?:x?html?)(?:\.(?:gz|bz2|xz|zst))?\Z", re.IGNORECASE)
+# Nothing before the tag can be read in two ways: no backtracking, which would take for ever.
 _BEGINNING = re.compile(
-    rb"(?:\s|<\?xml[^>]*>|<!--.*?-->)*<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE | re.DOTALL
+    rb"(?>\s+|<\?xml[^>]*+>|<!--.*?-->)*+<(?:!doctype\s++html|html)[\s>]",
+    re.IGNORECASE | re.DOTALL,
 )
 _DECLARED = re.compile(
     rb"<(?:meta[^>]+?charset|\?xml[^>]+?encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE

@@ -251,3 +251,13 @@ def test_the_faster_one_loses_nothing_either(text):
     segmenter = open_segmenter("rjieba", NONE)
     spans = list(chinese_spans(text, segmenter))
     assert "".join(text[start:end] for _, start, end in spans) == "".join(text.split())
+
+
+@pytest.mark.parametrize("unit", ["1", "1,", "1,000", "111,", "1．", "1%"])
+def test_figures_are_looked_for_once(unit):
+    segmenter = types.SimpleNamespace(fixed=lambda text: iter(()), cut=lambda text: [text])
+    began = time.process_time()
+    spans = list(chinese_spans(unit * 100_000, segmenter))
+    # A tenth of a second; with the square of the length a minute.
+    assert time.process_time() - began < 5
+    assert "".join(span.token for span in spans) == unit * 100_000

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from nplm_cli.corpus.english import english_spans
@@ -108,3 +110,18 @@ def test_time_is_linear_in_the_length(unit):
     # A pattern that backtracks would take minutes for this.
     text = unit * 20_000
     assert "".join(s.token for s in english_spans(text)).replace("’", "'") == text
+
+
+@pytest.mark.parametrize(
+    "unit", ["'s", "n't", "1", "1,", "1,000", "a-", "A.", "a@", "'", "don't've"]
+)
+def test_time_grows_with_the_length(unit):
+    def took(text):
+        began = time.process_time()
+        list(english_spans(text))
+        return time.process_time() - began
+
+    # Twenty times the time at twice the length: with the square it would be more than a minute.
+    assert took(unit * 40_000) < 0.2 + 10 * 2 * took(unit * 20_000)
+    assert took(unit * 40_000) < 10
+    assert "".join(span.token for span in english_spans(unit * 500)) == unit * 500

@@ -19,7 +19,8 @@ SegmenterName = Literal["jieba", "rjieba"]
 _RUNS = frozenset("…—─－")
 # jieba keeps 3.14 and 50% together, but neither 1,000 nor a full-width decimal point.
 _FIGURE = re.compile(
-    r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:[.．][0-9]+)?[%％]?|[0-9]+．[0-9]+[%％]?"
+    # Looked for once in a run of digits, not from each of them.
+    r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:[.．][0-9]+)?[%％]?|(?<![0-9])[0-9]++．[0-9]++[%％]?"
 )
 # What jieba looks up; any other character it makes a token of its own. The period, which it looks
 # up, too, is left out: it would end a sentence within a word.

@@ -74,6 +74,7 @@ _PIECE = re.compile(rf"[{CJK}]+|(?:{_REST})", re.VERBOSE)
 _PIECE_OR_ADDRESS = re.compile(rf"[{CJK}]+|(?:{_ADDRESSES}{_REST})", re.VERBOSE)
 # What may be cut off the end of a word; the rest must not be empty.
 _CLITIC = re.compile(r"(?<=.)(?:['’](?:s|m|d|re|ve|ll)|n['’]t)$", re.IGNORECASE)
+_LONGEST_CLITIC = 3
 
 
 def english_spans(text: str) -> Iterator[Span]:
@@ -109,7 +110,7 @@ def _open_contraction(token: str, start: int) -> Iterator[Span]:
         return
     token = token.replace("’", "'")
     cuts = [len(token)]
-    while clitic := _CLITIC.search(token, 0, cuts[-1]):
+    while clitic := _CLITIC.search(token, max(0, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
         cuts.append(clitic.start())
     cuts.append(0)
     cuts.reverse()

@@ -63,8 +63,8 @@ TOKENS = (
     b"\0", b"\r", b"\n", b"\r\n", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff",
     b"\xfe\xff\0\0", b"\xe2\x80\xa8", b"\x1a", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0",
     b"\x28\xb5\x2f\xfd", b"[", b"]nt", b"/n  ", b"<unk>", b"</s>", b"<!--", b"-->", b"<!---->",
-    b"<script>", b"&#x110000;", b'"', b"\t", b":", b"\x1b[31m", b"\xed\xa0\x80", b"\x84\x31\x95\x33",
-    b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  ",
+    b"<script>", b"&#x110000;", b'"', b"\t", b":", b"\x1b[31m", b"\xed\xa0\x80",
+    b"\x84\x31\x95\x33", b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  ",
 )  # fmt: skip
 
 

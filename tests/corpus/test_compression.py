@@ -195,3 +195,23 @@ def test_arbitrary_bytes_after_a_beginning(kind, keep, tail, sizes):
     found, message = attempted(COMPRESS[kind](TEXT * 3)[:keep] + tail, sizes)
     assert (found is None) == message.startswith("x: ")
     assert "\n" not in message
+
+
+@kinds
+def test_empty_members_cost_no_more_than_themselves(kind):
+    empty = COMPRESS[kind](b"")
+    data = empty * ((1 << 18) // len(empty)) + COMPRESS[kind](b"a")
+    copied = 0
+
+    class Counted(bytes):
+        """A block that counts what is copied of it."""
+
+        def __getitem__(self, at):
+            nonlocal copied
+            piece = super().__getitem__(at)
+            if isinstance(at, slice):
+                copied += len(piece)
+            return piece
+
+    assert b"".join(decompressed(iter([data[:16], Counted(data[16:])]), "x")) == b"a"
+    assert copied <= compression.FIRST_SLICE * (len(data) / len(empty) + 2)

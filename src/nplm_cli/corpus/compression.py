@@ -21,10 +21,17 @@ ZSTANDARD_SLICE = 1 << 10
 # Past the first 64 MiB no text has shrunk to a thousandth: what does is a decompression bomb.
 FREE_BYTES = 64 << 20
 MAX_EXPANSION = 1000
+# A member is given its bytes in slices, from the first size to the last, each twice the one before:
+# what follows it comes back as a copy, which so is never much larger than the member.
+FIRST_SLICE = 64
+LAST_SLICE = 1 << 16
 # The window that a file may ask for: xz -9 takes 65 MiB, zstd without --long at most 128.
 WINDOW_BYTES = 256 << 20
 # Enough for the longest magic number.
 MAGIC_BYTES = 16
+
+
+_NOT_ZERO = re.compile(rb"[^\0]")
 
 
 class Expander(Protocol):
@@ -47,13 +54,16 @@ class Expander(Protocol):
 
 
 class Compression(NamedTuple):
-    """How a compression is called, recognised and undone; ``starts``: first bytes of a member."""
+    """How a compression is called, recognised and undone; ``starts``: first bytes of a member.
+
+    ``open`` takes the file's name and the member before, if any.
+    """
 
     name: str
     magic: re.Pattern[bytes]
     starts: bytes
     tool: str
-    open: Callable[[str], Expander]
+    open: Callable[[str, Any], Expander]
 
 
 def decompressed(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
@@ -78,26 +88,33 @@ def gathered(blocks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]
 
 
 def _expanded(kind: Compression, blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    member = kind.open(name)
+    member = kind.open(name, None)
     taken = given = 0
+    size = FIRST_SLICE
     for block in blocks:
         taken += len(block)
-        data = block
-        while data or not (member.needs_input or member.eof):
+        at = 0
+        while at < len(block) or not (member.needs_input or member.eof):
             if member.eof:  # another member may follow, or padding with zeros
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                if data[0] not in kind.starts:
+                if block[at] == 0:
+                    at = _past_zeros(block, at)
+                    continue
+                if block[at] not in kind.starts:
                     raise InputError(
                         f"{name}: other bytes after the {kind.name} data; fetch it again"
                     )
-                member = kind.open(name)
+                member, size = kind.open(name, member), FIRST_SLICE
+            data = b""
+            if member.needs_input:
+                data = block[at : at + size]
+                at += len(data)
+                size = min(2 * size, LAST_SLICE)
             try:
                 text = member.decompress(data, PIECE_BYTES)
             except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError) as error:
                 _refuse(kind, name, error)
-            data = member.unused_data if member.eof else b""
+            if member.eof:
+                at -= len(member.unused_data)
             if text:
                 given += len(text)
                 if given > FREE_BYTES and given > MAX_EXPANSION * taken:
@@ -109,6 +126,11 @@ def _expanded(kind: Compression, blocks: Iterator[bytes], name: str) -> Iterator
                 yield text
     if not member.eof:
         raise InputError(f"{name}: {kind.name} data cut short; fetch the file again")
+
+
+def _past_zeros(block: bytes, at: int) -> int:
+    found = _NOT_ZERO.search(block, at)
+    return found.start() if found else len(block)
 
 
 def _refuse(kind: Compression, name: str, error: Exception) -> NoReturn:
@@ -123,7 +145,7 @@ def _refuse(kind: Compression, name: str, error: Exception) -> NoReturn:
 class _Gzip:
     """A member of gzip: ``zlib`` behind the calls of ``bz2``."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, before: Any):
         self._member = zlib.decompressobj(wbits=31)
         self._waiting = b""
         self._full = False
@@ -154,7 +176,8 @@ class _Zstandard:
     a block of 128 KiB, so a call gets ``ZSTANDARD_SLICE`` bytes and gives 32 MiB at the worst.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, before: "_Zstandard | None" = None):
+        """Take the name of the file, and the frame before, which has ended: that saves time."""
         try:
             import zstandard
         except ImportError as error:
@@ -163,7 +186,12 @@ class _Zstandard:
                 "pip install 'nplm-cli[zstd]', or unpack it with unzstd and name that file"
             ) from error
         self._error: Any = zstandard.ZstdError
-        self._member = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).decompressobj()
+        self._frames: Any = (
+            before._frames
+            if before is not None
+            else zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+        )
+        self._member = self._frames.decompressobj()
         self._data = b""
         self._next = 0
 
@@ -189,11 +217,11 @@ class _Zstandard:
             raise ValueError(str(error)) from error
 
 
-def _bzip2(name: str) -> Expander:
+def _bzip2(name: str, before: Any) -> Expander:
     return bz2.BZ2Decompressor()
 
 
-def _xz(name: str) -> Expander:
+def _xz(name: str, before: Any) -> Expander:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW_BYTES)
 
 

@@ -153,6 +153,100 @@ def test_real_texts(real_corpora):
     assert guess_encoding(tagged[: 1 << 16]) == ("gb18030", True, "")
 
 
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+@pytest.mark.parametrize(
+    "word",
+    ["小说", "小学", "学校", "目录", "什么", "一些", "系统", "為什么一些".replace("為", "为")],
+)
+def test_chinese_that_happens_to_be_utf_8(word, errors):
+    for text in (word, f"Lesson 1: {word}\nSome English text\n", f"{word}\n" * 30):
+        data = text.encode("gbk")
+        assert data.decode("utf-8")
+        assert lines(data, errors=errors) == text.splitlines()
+        [event] = told(data, errors=errors)
+        assert event.startswith("standard input: GB18030 or UTF-8")
+        assert lines(data, encoding="utf-8") == data.decode("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *RUSSIAN.split(),
+        *("С", "СССР", "да", "дом", "Щи", "Ещё одна", "її ґанок", "қала", "ҳамаи одамон"),
+        *("Όλοι οι άνθρωποι", "λ", "δ and λ", "θέμα", "ναι"),
+        *("כל בני האדם", "ס", "בְּרֵאשִׁית", "يولد جميع الناس", "كتاب", "سلام", "۱۲"),
+        *("été", "à", "é è ê", "Général", "naïve café", "Größe", "über", "Ä", "ñ", "São", "œuvre"),
+        *("5 µm ± ½°", "«oui»", "pǔ tōng huà", "Škoda", "Łódź", "İstanbul", "ţară", "Hawaiʻi"),
+        *("café — λόγος", "ˈbʌtər", "Հայաստան", "α-β", "ªº", "a\u0301"),
+    ],
+)
+def test_short_utf_8_is_utf_8_without_a_remark(text):
+    for repeated in (text, f"Some English text: {text}, and so on.\n", f"{text}\n" * 30):
+        data = repeated.encode()
+        assert lines(data) == repeated.splitlines()
+        assert told(data) == told(data, errors="replace") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("紅樓夢", "cp950"),
+        ("紅樓夢", "gbk"),
+        ("目錄", "gbk"),
+        ("台灣", "cp950"),
+        ("小说", "gbk"),
+        ("論語", "cp950"),
+    ],
+)
+def test_a_word_in_either_encoding(text, encoding):
+    for errors in ("strict", "replace"):
+        assert lines(text.encode(encoding), errors=errors) == [text]
+        [event] = told(text.encode(encoding), errors=errors)
+        assert "too little text" in event
+
+
+@pytest.mark.parametrize("text", ["東京大学", "日本国憲法前文"])
+def test_a_few_characters_are_never_certain(text):
+    [event] = told(text.encode("cp932"))
+    assert "too little text" in event
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (
+            "首相、衆院解散を表明 総選挙は来月投開票 与野党が選挙準備を加速 経済対策など争点 "
+            "政府は補正予算案を閣議決定 株価は大幅続伸 日経平均３万円台回復",
+            "euc_jp",
+        ),
+        ("นักเรียนไปโรงเรียนทุกวันและอ่านหนังสือหลายเล่มในห้องสมุดของเมือง", "tis_620"),
+        ("Général", "cp1252"),
+        ("élève", "cp1252"),
+        ("crème brûlée", "cp1252"),
+        ("It’s", "cp1252"),
+        ("déçu", "cp1252"),
+    ],
+)
+def test_other_languages_are_not_chinese(text, encoding, errors):
+    with pytest.raises(InputError, match="is not UTF-8") as caught:
+        lines(text.encode(encoding), errors=errors)
+    assert "name the encoding with --encoding" in str(caught.value)
+    hint = "replace is for a few damaged ones" in str(caught.value)
+    assert hint == (errors == "replace")
+    assert ("--errors" in str(caught.value)) == (errors == "replace")
+
+
+def test_undamaged_hong_kong_text_is_not_replaced():
+    text = "民國初年，有一個學生從北京來到香港，他在那裡住了三年。書中說：「我們喺香港。」\n" * 30
+    data = text.encode("big5hkscs")
+    assert replaced(data) == (text.splitlines(), 0)
+    # Damaged, it is the encoding in which less is bad.
+    found, number = replaced(b"\xff\n" + data)
+    assert number == 1
+    assert "喺" in found[-1]
+
+
 # --- UTF-16 and UTF-32 ---------------------------------------------------------------------------
 
 
@@ -266,7 +360,7 @@ def test_replacing_does_not_guess_wildly():
     noise = random.Random(3).randbytes(5000).replace(b"\0", b"a")
     with pytest.raises(InputError, match="--encoding") as caught:
         lines(noise, errors="replace")
-    assert "--errors" not in str(caught.value)
+    assert "--errors replace is for a few damaged ones; name the encoding" in str(caught.value)
     found, number = replaced(noise, encoding="utf-8")
     assert number == noise.decode("utf-8", "replace").count("\ufffd") > 1000
     assert sum(line.count("\ufffd") for line in found) == number

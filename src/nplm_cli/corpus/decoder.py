@@ -6,10 +6,9 @@ from typing import NoReturn
 
 from nplm_cli.corpus.encoding_guess import (
     CANDIDATES,
-    first_mistakes,
+    first_mistake,
     guess_encoding,
     guess_wide,
-    mostly_utf8,
 )
 from nplm_cli.corpus.encodings import BAD, MARKS, REPLACING, replaced_note, shown_encoding
 from nplm_cli.errors import InputError
@@ -36,16 +35,22 @@ class Decoder:
         *,
         errors: str = "strict",
         declared: str = "",
+        replaceable: bool = True,
+        cure: str = "",
     ):
         """Take the file's name for messages, the encoding from ``checked_encoding``.
 
         ``declared`` is the encoding that the file says of itself (as pages do), for ``auto``.
+        ``replaceable``: messages may name --errors replace. ``cure`` is said instead of any option,
+        for a file that no option is for; an encoding that is not sure is an error there.
         """
         self.name = name
         self.named = encoding != "auto"
         self.encoding = encoding if self.named else ""
         self.replaced = 0
         self._lossy = errors == "replace"
+        self._replaceable = replaceable and not cure
+        self._cure = cure
         self._declared = declared
         self._on_event = on_event or (lambda event: None)
         self._bytes = 0  # decoded so far
@@ -95,7 +100,11 @@ class Decoder:
     def _decided(self, block: bytes, blocks: Iterator[bytes], at_start: bool) -> bytes:
         """Set the encoding, and return ``block`` with what had to be read to do so."""
         sample = block
-        while len(sample) < SAMPLE_BYTES and (more := next(blocks, b"")):
+        whole = False
+        while len(sample) < SAMPLE_BYTES:
+            if not (more := next(blocks, b"")):
+                whole = True
+                break
             sample += more
         wide = guess_wide(sample) if at_start and (self.named or b"\0" in sample) else ""
         if wide and wide.startswith(self.encoding):
@@ -105,21 +114,29 @@ class Decoder:
         if self.encoding:
             return sample
         self._refuse_zeros(sample)
-        guess = guess_encoding(sample, self._declared, lossy=self._lossy)
-        while guess is not None and not guess.clear and len(sample) < LARGEST_SAMPLE:
-            if not (more := next(blocks, b"")):
-                break
+        guess = guess_encoding(sample, self._declared, lossy=self._lossy, whole=whole)
+        while guess is not None and not guess.clear and len(sample) < LARGEST_SAMPLE and not whole:
+            more = next(blocks, b"")
+            whole = not more
             sample += more
             self._refuse_zeros(sample)
-            guess = guess_encoding(sample, self._declared, lossy=self._lossy)
+            guess = guess_encoding(sample, self._declared, lossy=self._lossy, whole=whole)
         if guess is None:
-            self._refuse_encoding(sample)
+            self._refuse_encoding(sample, whole)
         self.encoding = guess.encoding
         shown, other = shown_encoding(guess.encoding), shown_encoding(guess.other)
+        if self._cure and not guess.clear:
+            or_ = f" or {other}" if other else " or another encoding"
+            raise InputError(f"{self.name}: {shown}{or_}, too little text to tell; {self._cure}")
         if guess.other:
             self._on_event(
                 f"{self.name}: {shown} or {other}, too little text to tell: read as {shown}; "
                 "name the right one with --encoding"
+            )
+        elif not guess.clear:
+            self._on_event(
+                f"{self.name}: {shown}, by too little text to be sure; if it is another one, name "
+                "it with --encoding"
             )
         elif self.encoding != "utf-8":
             self._on_event(f"{self.name}: {shown}")
@@ -131,11 +148,14 @@ class Decoder:
             return
         many = block.count(b"\0") > BINARY_SHARE * len(block)
         if many or not self._lossy:
-            cure = "" if many else ", or if it is damaged --errors replace"
+            replace = ", or if it is damaged --errors replace"
+            cure = self._cure or (
+                "leave the file out, or if it is UTF-16 give --encoding utf-16-le or utf-16-be"
+                f"{'' if many or not self._replaceable else replace}"
+            )
             raise InputError(
                 f"{self.name}: binary data (a NUL at byte {self._bytes + block.index(0)}), "
-                "expected text; leave the file out, or if it is UTF-16 give --encoding utf-16-le "
-                f"or utf-16-be{cure}"
+                f"expected text; {cure}"
             )
 
     def _decoded(self, decoder: codecs.IncrementalDecoder, block: bytes, final: bool) -> str:
@@ -155,9 +175,10 @@ class Decoder:
         if "\0" in text:
             if not self._lossy:
                 self._counted(text[: text.index("\0")])
+                replace = ", or replace what is bad with --errors replace"
                 raise InputError(
-                    f"{self.name}:{self._lines + 1}: a NUL, expected text; mend the file, or "
-                    "replace what is bad with --errors replace"
+                    f"{self.name}:{self._lines + 1}: a NUL, expected text; mend the file"
+                    f"{replace if self._replaceable else ''}"
                 )
             text = text.replace("\0", BAD)
         if _MARK in text:
@@ -186,18 +207,27 @@ class Decoder:
         if self.replaced:
             self._on_event(f"warning: {replaced_note(self.name, self.replaced)}")
 
-    def _refuse_encoding(self, sample: bytes) -> NoReturn:
-        mistakes = first_mistakes(sample, ("utf-8", *CANDIDATES[:2]))
-        self.encoding = "utf-8"
+    def _refuse_encoding(self, sample: bytes, whole: bool) -> NoReturn:
+        """Refuse what is in none of the encodings: by the one that it is in but for some damage."""
+        likely = guess_encoding(sample, self._declared, lossy=True, whole=whole)
+        self.encoding = likely.encoding if likely is not None else "utf-8"
+        start = first_mistake(sample, self.encoding, whole)
+        if start is None:
+            self.encoding = "utf-8"
+            start = first_mistake(sample, "utf-8", whole) or 0
         why = ""
-        if not mostly_utf8(sample):
-            if len(mistakes) == 3:
-                self.encoding = max(mistakes, key=lambda encoding: mistakes[encoding])
-            else:
+        if likely is None:
+            if any(first_mistake(sample, encoding, whole) is None for encoding in CANDIDATES[:2]):
                 why = ", and as GB18030 or Big5 it is no Chinese"
-        self._refuse_bytes(sample, mistakes[self.encoding], self._bytes, why)
+            if self._lossy:
+                why += (
+                    "; too many bytes are no UTF-8 text: --errors replace is for a few damaged ones"
+                )
+        self._refuse_bytes(sample, start, self._bytes, why, replaceable=likely is not None)
 
-    def _refuse_bytes(self, data: bytes, start: int, data_start: int, why: str = "") -> NoReturn:
+    def _refuse_bytes(
+        self, data: bytes, start: int, data_start: int, why: str = "", *, replaceable: bool = True
+    ) -> NoReturn:
         self._counted(data[:start].decode(self.encoding, "replace"))
         bad = " ".join(f"{byte:02x}" for byte in data[start : start + 4])
         cure = (
@@ -205,10 +235,13 @@ class Decoder:
             if self.named
             else "name the encoding with --encoding (big5, cp1252, utf-16-le ...)"
         )
-        replace = "" if self._lossy else ", or replace what is bad with --errors replace"
+        if replaceable:
+            cure = f"mend the file or {cure}"
+            if self._replaceable and not self._lossy:
+                cure += ", or replace what is bad with --errors replace"
         raise InputError(
             f"{self.name}:{self._lines + 1}: byte {data_start + start}: {bad} "
-            f"is not {shown_encoding(self.encoding)}{why}; mend the file or {cure}{replace}"
+            f"is not {shown_encoding(self.encoding)}{why}; {self._cure or cure}"
         )
 
 

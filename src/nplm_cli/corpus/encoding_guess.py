@@ -12,6 +12,8 @@ import codecs
 import re
 from typing import NamedTuple
 
+from nplm_cli.corpus.disguise import chinese_in_disguise
+
 # What "auto" tries besides UTF-8, in this order; only encodings in which ASCII stands for itself.
 # Big5 as Windows writes it, then with the characters of Hong Kong.
 CANDIDATES = ("gb18030", "cp950", "big5hkscs")
@@ -40,23 +42,39 @@ FREQUENT = frozenset(
     "曰矣吾乃何未皆其亦若欲焉乎也"
 )
 MARKS = frozenset("，。、；：？！“”‘’（）《》〈〉「」『』【】…—·　０１２３４５６７８９")
-# Until so many characters beyond ASCII are seen, both may happen to look right, or wrong.
+# Until so many characters beyond ASCII are seen, and look so Chinese, anything may happen to look
+# right, or wrong.
 CLEAR_CHARACTERS = 10
+CLEAR_SCORE = 0.7
 # By this much (of two) an encoding must look better than the other one; the wrong one
 # rarely comes to a half, the right one to less than one.
 CLEAR_MARGIN = 0.4
 # From here on what looks less right than LEAST_SCORE is not Chinese.
 MANY_CHARACTERS = 30
 LEAST_SCORE = 0.6
-# Japanese in EUC-JP: kana are where GB 2312 has its own. Korean in EUC-KR: all its syllables come
-# before the middle of the table, where Chinese has but half of its characters.
-KANA_SHARE = 0.45
+LEAST_FREQUENT = 0.1
+LEAST_SCORE_OF_DAMAGED = 0.9
+# The characters of Hong Kong stand among others; without these nearly all bytes can be read.
+LEAST_COMMON_OF_HKSCS = 0.6
+# Fewer are not Chinese that have no more than this.
+LEAST_SCORE_OF_FEW = 0.35
+# Japanese in EUC-JP: kana are where GB 2312 has its own, and all second bytes where they are in
+# half of Big5. Korean in EUC-KR: all its syllables come before the middle of the table, where
+# Chinese has but half of its characters.
+KANA_SHARE = 0.15
+SOME_KANA = 0.05  # with fewer frequent characters than Chinese has
+FEW_FREQUENT = 0.3
 LAST_HANGUL = 0xC8
 HANGUL_SHARE = 0.97
 # Characters that are looked at, and bytes of UTF-16.
 SAMPLE_CHARACTERS = 20_000
 WIDE_BYTES = 1 << 16
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+# Three bytes and more: no accident.
+_LONGER = re.compile("[\u0800-\U0010ffff]")
+_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
+# Words with characters beyond ASCII.
+_WORD_AROUND = re.compile(r"[A-Za-z]*[^\x00-\x7f][A-Za-z]*")
 
 
 class Guess(NamedTuple):
@@ -78,8 +96,9 @@ class Evidence(NamedTuple):
     number: int
     frequent: float
     common: float
-    kana: float = 0.0
+    foreign: bool = False  # Japanese in EUC-JP, by what GB 2312 or Big5 has where it has kana
     korean: bool = False
+    private: bool = False  # characters that no standard knows
 
     @property
     def score(self) -> float:
@@ -87,42 +106,77 @@ class Evidence(NamedTuple):
         return self.frequent + self.common
 
 
-def guess_encoding(sample: bytes, declared: str = "", *, lossy: bool = False) -> Guess | None:
-    """The encoding of the beginning of a text, whose end may cut a character.
+def guess_encoding(
+    sample: bytes, declared: str = "", *, lossy: bool = False, whole: bool = False
+) -> Guess | None:
+    """The encoding of the beginning of a text, whose end may cut a character unless ``whole``.
 
     ``declared`` is what the text says of itself, which counts when it is not UTF-8 and readable
     so. With ``lossy`` up to a tenth of the characters beyond ASCII may be bad, and of a text with
     few of these a fiftieth of all. None: undecidable, or none of those known here.
     """
-    if _decoded(sample, "utf-8") is not None:
+    text = _decoded(sample, "utf-8")
+    if text is not None and whole and not _LONGER.search(text):
+        text = _decoded(sample, "utf-8", whole)
+    if text is not None:
+        match chinese_in_disguise(text, FREQUENT):
+            case "chinese":
+                return Guess("gb18030", clear=False, other="utf-8")
+            case "doubtful":
+                return Guess("utf-8", clear=False, other="gb18030")
         return Guess("utf-8")
     if declared and _readable(sample, declared, lossy) is not None:
         return Guess(declared)
     # Damaged UTF-8 and Western text can be readable as GB18030, as nonsense.
     if mostly_utf8(sample):
         return Guess("utf-8") if lossy else None
+    guess = _guess_chinese(sample, whole)
+    if guess is None and lossy:
+        guess = _guess_damaged(sample)
+    return guess
+
+
+def _guess_chinese(sample: bytes, whole: bool) -> Guess | None:
     found: dict[str, Evidence] = {}
     for encoding in CANDIDATES:
-        text = _readable(sample, encoding, lossy)
+        text = _decoded(sample, encoding, whole)
         if text is None or (encoding == "big5hkscs" and "cp950" in found):
             continue
         evidence = weigh(text, encoding)
-        if evidence.number >= MANY_CHARACTERS and evidence.kana > KANA_SHARE:
-            return None
-        if not _hardly_chinese(text, evidence):
+        if encoding == "big5hkscs" and evidence.common < LEAST_COMMON_OF_HKSCS:
+            continue
+        if not _hardly_chinese(sample, text, evidence):
             found[encoding] = evidence
     if not found:
-        return Guess("utf-8") if lossy and _hardly_damaged(sample) else None
+        return None
     # Stable: of equals the first, GB18030.
-    best, *others = sorted(found, key=lambda encoding: -found[encoding].score)
+    best, *others = sorted(found, key=lambda e: (found[e].private, -found[e].score))
     if found[best].korean:
         return None
-    enough = found[best].number >= CLEAR_CHARACTERS
+    enough = found[best].number >= CLEAR_CHARACTERS and found[best].score >= CLEAR_SCORE
     if not others:
-        return Guess(best, enough or best == CANDIDATES[0])
+        return Guess(best, enough and not found[best].private)
     if enough and found[best].score >= found[others[0]].score + CLEAR_MARGIN:
         return Guess(best)
     return Guess(best, clear=False, other=others[0])
+
+
+def _guess_damaged(sample: bytes) -> Guess | None:
+    """The encoding in which the fewest bytes are bad, if they are few and the text is Chinese."""
+    found: dict[str, tuple[int, float]] = {}
+    for encoding in CANDIDATES:
+        text = _readable(sample, encoding, lossy=True)
+        if text is None:
+            continue
+        evidence = weigh(text, encoding)
+        if evidence.korean or _hardly_chinese(sample, text, evidence):
+            continue
+        if evidence.score >= LEAST_SCORE_OF_DAMAGED:
+            found[encoding] = (text.count("\ufffd"), -evidence.score)
+    if found:
+        best = min(found, key=lambda e: found[e])
+        return Guess(best)
+    return Guess("utf-8") if _hardly_damaged(sample) else None
 
 
 def guess_wide(sample: bytes) -> str:
@@ -151,16 +205,21 @@ def weigh(text: str, encoding: str) -> Evidence:
     if not number:
         return Evidence(0, 0.0, 0.0)
     frequent = sum(c in FREQUENT or c in MARKS for c in beyond) / number
+    many = number >= MANY_CHARACTERS
     if encoding != "gb18030":
         codes = beyond.encode(encoding, "ignore")
-        return Evidence(number, frequent, sum(0xA1 <= lead < 0xC7 for lead in codes[::2]) / number)
+        common = sum(0xA1 <= lead < 0xC7 for lead in codes[::2]) / number
+        upper = min(codes[1::2], default=0) >= 0xA1
+        return Evidence(number, frequent, common, foreign=many and upper)
     leads = beyond.encode("gb2312", "ignore")[::2]
     common = sum(lead < 0xD8 for lead in leads) / number
     kana = sum("\u3040" <= c < "\u3100" for c in beyond) / number
     hangul = sum(0xB0 <= lead <= LAST_HANGUL for lead in leads)
     characters = sum(lead >= 0xB0 for lead in leads)
-    korean = number >= MANY_CHARACTERS and hangul >= HANGUL_SHARE * characters > 0
-    return Evidence(number, frequent, common, kana, korean)
+    korean = many and hangul >= HANGUL_SHARE * characters > 0
+    japanese = kana >= KANA_SHARE or (kana >= SOME_KANA and frequent < FEW_FREQUENT)
+    private = any("\ue000" <= c < "\uf900" for c in beyond)
+    return Evidence(number, frequent, common, many and japanese, korean, private)
 
 
 def mostly_utf8(block: bytes) -> bool:
@@ -171,20 +230,18 @@ def mostly_utf8(block: bytes) -> bool:
     return beyond_ascii - bad > 10 * bad
 
 
-def first_mistakes(sample: bytes, encodings: tuple[str, ...]) -> dict[str, int]:
-    """Where each encoding first fails to read ``sample``; those that do not fail are left out."""
-    mistakes = {}
-    for encoding in encodings:
-        try:
-            codecs.getincrementaldecoder(encoding)("strict").decode(sample, False)
-        except UnicodeDecodeError as error:
-            mistakes[encoding] = error.start
-    return mistakes
-
-
-def _decoded(sample: bytes, encoding: str) -> str | None:
+def first_mistake(sample: bytes, encoding: str, whole: bool = False) -> int | None:
+    """Where an encoding first fails to read ``sample``, whose end may cut a character."""
     try:
-        return codecs.getincrementaldecoder(encoding)("strict").decode(sample, False)
+        codecs.getincrementaldecoder(encoding)("strict").decode(sample, whole)
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
+
+
+def _decoded(sample: bytes, encoding: str, whole: bool = False) -> str | None:
+    try:
+        return codecs.getincrementaldecoder(encoding)("strict").decode(sample, whole)
     except UnicodeError:
         return None
 
@@ -217,15 +274,32 @@ def _beyond_ascii(text: str) -> str:
     return "".join(pieces)
 
 
-def _hardly_chinese(text: str, evidence: Evidence) -> bool:
+def _hardly_chinese(sample: bytes, text: str, evidence: Evidence) -> bool:
     """Whether ``text`` is of another language, read as Chinese.
 
     In Western text with accents or curly quotes few bytes are beyond ASCII, and with the letter
     that follows they make rare characters.
     """
+    if evidence.foreign:
+        return True
     if evidence.number >= MANY_CHARACTERS:
-        return evidence.score < LEAST_SCORE
-    return len(text) > 5 * evidence.number and evidence.common < 0.2
+        return evidence.score < LEAST_SCORE or evidence.frequent < LEAST_FREQUENT
+    if evidence.number >= CLEAR_CHARACTERS and evidence.score < LEAST_SCORE_OF_FEW:
+        return True
+    if len(text) > 5 * evidence.number and evidence.common < 0.2:
+        return True
+    if evidence.frequent:
+        return False
+    words = _WORD_AROUND.findall(text)
+    lone = all(len(run) == 1 for run in _HIGH_BYTES.findall(sample))
+    if lone and any(len(word) > 1 for word in words):
+        return True
+    return all(map(_is_lone, words))
+
+
+def _is_lone(word: str) -> bool:
+    """Whether of a Latin word one character is beyond ASCII, as of Général with é and n as one."""
+    return len(word) > 1 and sum(not character.isascii() for character in word) < len(word) / 2
 
 
 def _plain_share(sample: bytes, encoding: str) -> float:

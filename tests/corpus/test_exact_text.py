@@ -48,6 +48,25 @@ def test_any_text_is_its_lines(text):
     assert all("\n" not in line.text and "\r" not in line.text for line in found.lines())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_marks_inside_stay(tmp_path, encoding):
+    (path := tmp_path / "f.txt").write_bytes("一\n\ufeff二\ufeff\n".encode(encoding))
+    told = []
+    found = read_exact(
+        str(path), "auto" if encoding != "gb18030" else encoding, on_event=told.append
+    )
+    assert found.text == "一\n\ufeff二\ufeff\n"
+    assert put_together(found) == path.read_bytes()
+    assert not any("left out" in event for event in told)
+
+
+def test_no_option_is_named_that_there_is_not(tmp_path):
+    (path := tmp_path / "f.txt").write_bytes(b"abc\n" * 50 + b"\xff\n")
+    with pytest.raises(InputError, match="name the encoding with --encoding") as caught:
+        read_exact(str(path))
+    assert "--errors" not in str(caught.value)
+
+
 def test_gzip_is_read_plain(tmp_path):
     (path := tmp_path / "f.gz").write_bytes(gzip.compress(b"a\tb\n"))
     assert put_together(read_exact(str(path))) == b"a\tb\n"

@@ -110,6 +110,22 @@ def test_a_bad_dictionary_is_named_with_its_line(tmp_path, data, message):
     assert str(caught.value).startswith(f"{path}{message}")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "镕 砼\n".encode("gb18030"),  # or Big5
+        "小说\n".encode("gbk"),  # or UTF-8
+        "Général\n".encode("cp1252"),
+        ("云计算\n" * 20).encode("gbk") + b"\xff\n",
+        b"a\0b\n" * 20,
+    ],
+)
+def test_a_dictionary_in_no_sure_encoding_is_refused(tmp_path, data):
+    with pytest.raises(InputError, match=r"; save the dictionary as UTF-8$") as caught:
+        read_user_words([dictionary(tmp_path, data)])
+    assert "--e" not in str(caught.value)
+
+
 def test_a_dictionary_is_a_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_user_words([str(tmp_path / "gone")])

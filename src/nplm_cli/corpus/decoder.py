@@ -37,12 +37,14 @@ class Decoder:
         declared: str = "",
         replaceable: bool = True,
         cure: str = "",
+        keep_marks: bool = False,
     ):
         """Take the file's name for messages, the encoding from ``checked_encoding``.
 
         ``declared`` is the encoding that the file says of itself (as pages do), for ``auto``.
         ``replaceable``: messages may name --errors replace. ``cure`` is said instead of any option,
-        for a file that no option is for; an encoding that is not sure is an error there.
+        for a file that no option is for; an encoding that is not sure is an error there. With
+        ``keep_marks`` U+FEFF inside the text stays.
         """
         self.name = name
         self.named = encoding != "auto"
@@ -51,6 +53,7 @@ class Decoder:
         self._lossy = errors == "replace"
         self._replaceable = replaceable and not cure
         self._cure = cure
+        self._keep_marks = keep_marks
         self._declared = declared
         self._on_event = on_event or (lambda event: None)
         self._bytes = 0  # decoded so far
@@ -181,7 +184,7 @@ class Decoder:
                     f"{replace if self._replaceable else ''}"
                 )
             text = text.replace("\0", BAD)
-        if _MARK in text:
+        if _MARK in text and not self._keep_marks:
             self._marks += text.count(_MARK)
             text = text.replace(_MARK, "")
         if BAD in text:

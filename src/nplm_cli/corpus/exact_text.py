@@ -70,7 +70,7 @@ def read_exact(
         raise InputError(f"{name}: a folder; name a file")
     with open_blocks(name, stdin) as (_, blocks):
         data = b"".join(blocks)
-    decoder = Decoder(shown_name(name), encoding, on_event)
+    decoder = Decoder(shown_name(name), encoding, on_event, replaceable=False, keep_marks=True)
     text = "".join(decoder.decode(iter([data] if data else [])))
     found = decoder.encoding or "utf-8"  # nothing but ASCII: the encoding was left open
     for codec in _WITHOUT_MARK.get(found, (found,)):

@@ -111,6 +111,7 @@ def read_lines(
     on_event: Callable[[str], None] | None = None,
     on_bytes: Callable[[int], None] | None = None,
     on_replaced: Callable[[str, int], None] | None = None,
+    cure: str = "",
 ) -> Iterator[Line]:
     r"""Yield the lines of all ``inputs`` in order, in memory bounded by the longest line.
 
@@ -120,7 +121,8 @@ def read_lines(
     ``on_replaced`` is told each file with any and their number. Of HTML pages the visible text is
     read (``markup`` text: never, html: of all files). ``digest`` takes all bytes as they lie on
     disk, ``on_bytes`` their number block by block, ``on_event`` what was decided about a file
-    that is not plain UTF-8.
+    that is not plain UTF-8. ``cure`` is what to do about a file that no option is for; of such a
+    file the encoding is not guessed.
 
     Raises ConfigError for an unknown encoding; InputError, naming file, line and byte, for what
     cannot be opened, decompressed or decoded.
@@ -136,7 +138,9 @@ def read_lines(
         with open_blocks(name, stdin, digest, on_bytes) as (head, blocks):
             page = markup == "html" or (markup == "auto" and is_page(name, head))
             declared = declared_encoding(head) if page else ""
-            decoder = Decoder(shown, encoding, on_event, errors=errors, declared=declared)
+            decoder = Decoder(
+                shown, encoding, on_event, errors=errors, declared=declared, cure=cure
+            )
             texts = decoder.decode(blocks)
             if page:
                 tell(f"{shown}: an HTML page, its visible text is read")

@@ -81,6 +81,7 @@ TAGS = frozenset(
         "zg",
     ]
 )
+_CURE = "save the dictionary as UTF-8"
 _LOWER_LETTERS = re.compile("[a-z]+")
 _TAG = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,eE+-]*")
@@ -181,7 +182,7 @@ def read_user_words(
         if path == STDIN:
             raise ConfigError("--user-dict -: a dictionary is a file: write it into one")
         found = given = 0
-        for line in read_lines([path], on_event=on_event):
+        for line in read_lines([path], on_event=on_event, cure=_CURE):
             if not line.text.strip():
                 continue
             try:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction as F
 
 import numpy as np
 import pytest
@@ -95,6 +96,59 @@ def test_no_weight_of_a_fine_grid_does_better(lists):
     assert found.after == errors_at(totals, scores, errors, groups, found.weight)
     assert found.oracle == oracle(errors, groups) <= found.after <= found.before
     assert found.before == errors_at(totals, scores, errors, groups, 0.0)
+
+
+def test_crossings_that_only_rounding_tells_apart():
+    """Both ids cross at W = 1/3, in doubles at two weights; nothing between them is a weight."""
+    totals, scores = np.array([-10, -10.1, -20, -20.1]), np.array([-5.3, -5.0, -7.3, -7.0])
+    found = search(totals, scores, errors_of(1, 0, 0, 1), [(0, 2), (2, 4)])
+    assert (found.weight, found.before, found.after, found.intervals) == (0.0, 1, 1, 1)
+    found = search(totals, scores, errors_of(1, 0, 1, 0), [(0, 2), (2, 4)])
+    assert (found.weight, found.after) == (pytest.approx(2 / 3), 0)
+
+
+def test_a_crossing_beyond_all_numbers():
+    found = search(np.array([1e300, -1e300]), np.array([0.0, 1e-10]), errors_of(1, 0), [(0, 2)])
+    assert (found.weight, found.after) == (0.0, 1)
+
+
+TENTHS = st.integers(-60, 60).map(lambda tenths: tenths / 10)
+OFFSET_LISTS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, -10.0, -20.3, 1e4 / 3]),
+        st.lists(st.tuples(TENTHS, TENTHS, st.integers(0, 2)), min_size=1, max_size=4),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=200)
+@given(OFFSET_LISTS)
+def test_decimals_with_an_offset_an_id(lists):
+    """No weight between two crossings does better: all of them tried, as exact fractions."""
+    rows = [(F(a) + F(up), F(b), wrong) for up, own in lists for a, b, wrong in own]
+    totals, scores = (np.array([float(row[i]) for row in rows]) for i in (0, 1))
+    errors = errors_of(*(wrong for _, _, wrong in rows))
+    groups = list(itertools.pairwise(np.cumsum([0, *(len(own) for _, own in lists)]).tolist()))
+    found = search(totals, scores, errors, groups)
+    assert found.after == errors_at(totals, scores, errors, groups, found.weight)
+    assert found.oracle <= found.after <= found.before
+    tenth = F(1, 10)
+    exact = [tuple(F(round(x * 10)) * tenth for x in (a, b)) for _, o in lists for a, b, _ in o]
+    crossings = {F(0)}
+    for begin, end in groups:
+        for (a, b), (c, d) in itertools.combinations(exact[begin:end], 2):
+            if b != d and (a - c) / (d - b) > 0:
+                crossings.add((a - c) / (d - b))
+    at = sorted(crossings)
+    for low, high in zip(at, [*at[1:], at[-1] + 2], strict=True):
+        weight = (low + high) / 2
+        chosen_rows = [
+            max(range(begin, end), key=lambda i: (exact[i][0] + weight * exact[i][1], -i))
+            for begin, end in groups
+        ]
+        assert found.after <= sum(rows[i][2] for i in chosen_rows)
 
 
 @settings(max_examples=100)

@@ -15,6 +15,9 @@ from nplm_cli.nbest.distance import Errors
 
 Groups = Sequence[tuple[int, int]]
 
+# Weights that differ by less than this share of themselves are the same.
+TOLERANCE = 1e-9
+
 
 class Search(NamedTuple):
     """A weight and what it gives: errors before (W = 0), after, and at best (oracle).
@@ -72,10 +75,11 @@ def search(totals_E: np.ndarray, scores_E: np.ndarray, errors: Errors, groups: G
             line = following
     low, wrong = 0.0, first
     pieces: list[tuple[float, float, int]] = []
-    for weight in sorted(changes):
-        if changes[weight]:
-            pieces.append((low, weight, wrong))
-            low, wrong = weight, wrong + changes[weight]
+    crossings = _merged(changes)
+    for begin, end, change in crossings:
+        if change:
+            pieces.append((low, begin, wrong))
+            low, wrong = end, wrong + change
     pieces.append((low, math.inf, wrong))
     fewest = min(wrong for _, _, wrong in pieces)
     best = oracle(errors, groups)
@@ -85,20 +89,47 @@ def search(totals_E: np.ndarray, scores_E: np.ndarray, errors: Errors, groups: G
         ((low, high) for low, high, wrong in pieces if wrong == fewest),
         key=lambda piece: _bounded(*piece) - piece[0],
     )
-    weight = _apart((low + _bounded(low, high)) / 2, sorted(changes), _bounded(low, high))
+    weight = _apart(low, _bounded(low, high), crossings)
     after = errors_at(totals_E, scores_E, errors, groups, weight)
+    if after >= before:  # figures so close that rounding decides between the lines
+        return Search(0.0, 0.0, 0.0, before, before, best, len(pieces))
     return Search(weight, low, high, before, after, best, len(pieces))
 
 
-def _apart(weight: float, crossings: Sequence[float], high: float) -> float:
-    """The weight, or a greater one below ``high`` if it falls on a crossing, where lines tie.
+class _Crossing(NamedTuple):
+    """Weights at which lines cross, too close to be told apart, and what they change together."""
+
+    begin: float
+    end: float
+    change: int
+
+
+def _merged(changes: dict[float, int]) -> list[_Crossing]:
+    """Crossings in order; those within 1e-9 of one another are one.
+
+    Between two of them rounding would decide which line is chosen: 10 - 9.9 and 20 - 19.9 differ.
+    """
+    found: list[_Crossing] = []
+    for weight in sorted(changes):
+        if found and weight <= found[-1].end * (1 + TOLERANCE):
+            found[-1] = _Crossing(found[-1].begin, weight, found[-1].change + changes[weight])
+        else:
+            found.append(_Crossing(weight, weight, changes[weight]))
+    return found
+
+
+def _apart(low: float, high: float, crossings: Sequence[_Crossing]) -> float:
+    """The middle of an interval; where lines tie there, the middle of the gap after that crossing.
 
     Crossings that change no number of errors lie within an interval, too.
     """
-    while any(math.isclose(weight, crossing, rel_tol=1e-9) for crossing in crossings):
-        following = [crossing for crossing in crossings if crossing > weight * (1 + 1e-9)]
-        weight = (weight + min([high, *following])) / 2
-    return weight
+    middle = (low + high) / 2
+    following = iter([c for c in crossings if low < c.begin and c.end < high])
+    for begin, end, _ in following:
+        if begin * (1 - TOLERANCE) <= middle <= end * (1 + TOLERANCE):
+            after = next(following, None)
+            return (end + (high if after is None else after.begin)) / 2
+    return middle
 
 
 def _bounded(low: float, high: float) -> float:
@@ -122,7 +153,10 @@ def envelope(a_H: np.ndarray, b_H: np.ndarray) -> tuple[int, list[tuple[float, i
         steeper = np.flatnonzero(alive & (b_H > b_H[line]))
         if not len(steeper):
             return first, crossings
-        at = (a_H[line] - a_H[steeper]) / (b_H[steeper] - b_H[line])
+        with np.errstate(over="ignore"):
+            at = (a_H[line] - a_H[steeper]) / (b_H[steeper] - b_H[line])
+        if not np.isfinite(at.min()):  # beyond any weight
+            return first, crossings
         nearest = steeper[at == at.min()]
         line = int(nearest[np.argmax(b_H[nearest])])
         # Rounding must not let a crossing come before the last one.

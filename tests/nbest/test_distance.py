@@ -1,11 +1,14 @@
 """Edit distance against the textbook table, and the error rates by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.nbest import distance
 from nplm_cli.nbest.distance import count_errors, edit_distances
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=7)
@@ -34,6 +37,28 @@ def test_known_distances():
         7,
     ]
     assert edit_distances([[], ["a"]], []).tolist() == [0, 1]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.integers(1, 200))
+def test_batches_are_of_similar_length_and_bounded(lengths, cells):
+    """a^n against a b a b a: n units of which up to 3 are right, in a table of few cells."""
+    whole, distance.CELLS = distance.CELLS, cells
+    try:
+        found = edit_distances([["a"] * n for n in lengths], list("ababa"))
+    finally:
+        distance.CELLS = whole
+    assert found.tolist() == [table_distance("a" * n, "ababa") for n in lengths]
+
+
+def test_one_long_hypothesis_does_not_pad_the_others():
+    """600 of 6 words and one of 20,000: padded to one width they would be 96 MB of numbers."""
+    others = [["a", "b", "c"] * 2] * 600
+    tracemalloc.start()
+    found = edit_distances([*others, ["a"] * 20_000], list("abc"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.tolist() == [3] * 600 + [19_999]
+    assert most < 10e6
 
 
 HYPOTHESES = ["the cat sat", "a cat sat down", "我 买书", "我买 书"]

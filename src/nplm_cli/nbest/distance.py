@@ -20,6 +20,9 @@ from nplm_cli.errors import ConfigError, InputError
 Metric = Literal["wer", "cer", "ser"]
 METRICS: tuple[Metric, ...] = ("wer", "cer", "ser")
 
+# Cells of the table that are filled at once.
+CELLS = 1 << 20
+
 
 class Errors(NamedTuple):
     """Errors of every hypothesis (int64), and the units of the references, once each."""
@@ -65,25 +68,45 @@ def _units(text: str, metric: Metric) -> list[str]:
 
 
 def edit_distances(hypotheses: Sequence[Sequence[str]], reference: Sequence[str]) -> np.ndarray:
-    """Levenshtein distance (H,) of each hypothesis to the reference, all at once.
+    """Levenshtein distance (H,) of each hypothesis to the reference, many at once.
+
+    Those of similar length go together, so that a long one among them does not pad all.
+    """
+    numbers = {unit: i for i, unit in enumerate(dict.fromkeys(reference))}
+    reference_R = np.array([numbers[unit] for unit in reference], np.int64)
+    distance_H = np.zeros(len(hypotheses), np.int64)
+    order = sorted(range(len(hypotheses)), key=lambda i: len(hypotheses[i]))
+    most = max(1, CELLS // (len(reference) + 1))
+    while order:
+        shortest = len(hypotheses[order[0]])
+        batch = [i for i in order[:most] if len(hypotheses[i]) <= 2 * shortest + 8]
+        distance_H[batch] = _together([hypotheses[i] for i in batch], numbers, reference_R)
+        del order[: len(batch)]
+    return distance_H
+
+
+def _together(
+    hypotheses: Sequence[Sequence[str]], numbers: dict[str, int], reference_R: np.ndarray
+) -> np.ndarray:
+    """Distances (H,) of hypotheses, the shortest first, as numbers of the reference's units.
 
     The table is filled row by row, a row a unit of the hypotheses; along a row, the cheapest way
     by insertions is a running minimum of d(j) - j.
     """
-    numbers = {unit: i for i, unit in enumerate(dict.fromkeys(reference))}
-    reference_R = np.array([numbers[unit] for unit in reference], np.int64)
     lengths_H = np.array([len(own) for own in hypotheses], np.int64)
-    units_HL = np.full((len(hypotheses), int(lengths_H.max(initial=0))), -1)
+    units_HL = np.full((len(hypotheses), int(lengths_H[-1])), -1)
     for row, own in zip(units_HL, hypotheses, strict=True):
         row[: len(own)] = [numbers.get(unit, -1) for unit in own]
-    columns = np.arange(len(reference) + 1)
+    columns = np.arange(len(reference_R) + 1)
     table_HR = np.tile(columns, (len(hypotheses), 1))
-    distance_H = np.full(len(hypotheses), len(reference))
+    distance_H = np.full(len(hypotheses), len(reference_R))
+    ended = 0
     for at in range(units_HL.shape[1]):
+        still = int(np.searchsorted(lengths_H, at, "right"))
+        table_HR, ended = table_HR[still - ended :], still
         row_HR = table_HR + 1
-        other_HR = units_HL[:, at, None] != reference_R
+        other_HR = units_HL[ended:, at, None] != reference_R
         np.minimum(row_HR[:, 1:], table_HR[:, :-1] + other_HR, out=row_HR[:, 1:])
         table_HR = np.minimum.accumulate(row_HR - columns, axis=1) + columns
-        ended = lengths_H == at + 1
-        distance_H[ended] = table_HR[ended, -1]
+        distance_H[ended:] = table_HR[:, -1]
     return distance_H

@@ -39,3 +39,9 @@ def quoted(word: str | Path) -> str:
     from shlex import quote
 
     return quote(str(word))
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 word``, ``2 words``."""
+    plural = "hypotheses" if what == "hypothesis" else f"{what}s"
+    return f"{number:,} {what if number == 1 else plural}"

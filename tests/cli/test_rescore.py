@@ -163,6 +163,7 @@ def test_tuned_on_references(nplm, kn, texts, tmp_path):
     assert given["references"]["after"]["errors"] == wrong("--weight", 0.5)
     told = nplm("rescore", kn, nbest, *line, "-o", tmp_path / "o").ok()
     assert told.out == ""
+    assert f"weight {summary['weight']:.6g} of base e (" in told.err
     assert f"WER {report['before']['rate']:.2%} before" in told.err
     assert "tuned on these ids" in told.err
 
@@ -200,7 +201,7 @@ def test_summary(nplm, kn):
     assert found.json["oov"] >= 1
     told = nplm("rescore", kn, "-", stdin=MOSES).ok().err
     assert "8 hypotheses of 3 ids" in told
-    assert "1 blank hypotheses" in told
+    assert "warning: 1 hypothesis without a word" in told
     assert "</s> counted" in told
 
 
@@ -262,6 +263,8 @@ def test_raw_text_is_cut_as_in_training(nplm, english):
         (("--format", "xml"), MOSES, ["--format 'xml'"]),
         (("--name", "a b"), MOSES, ["--name 'a b'"]),
         (("--json", "-o", "-"), MOSES, ["-o"]),
+        (("--json", "--best"), MOSES, ["nowhere to go", "-o"]),
+        (("--references", "REFS", "-o", "REFS"), MOSES, ["would be lost"]),
         (("-o", "GONE/out"), MOSES, ["cannot write"]),
     ],
 )
@@ -271,6 +274,40 @@ def test_refused_in_one_line(nplm, kn, tmp_path, line, stdin, parts):
     upper = [str(tmp_path / word) if word.isupper() or "/" in word else word for word in line]
     told = nplm("rescore", kn, "-", "-q", *upper, stdin=stdin).refused(*parts)
     assert told.count("\n") == 0
+
+
+def test_the_list_itself_is_not_written_over(nplm, kn, tmp_path):
+    (nbest := tmp_path / "n").write_text(MOSES, "utf-8")
+    (other := tmp_path / "link").symlink_to(nbest)
+    for path in (nbest, other):
+        nplm("rescore", kn, nbest, "-o", path, "-q").refused(f"{path}", "would be lost")
+    assert nbest.read_text("utf-8") == MOSES
+
+
+def test_the_default_metric_may_be_said(nplm, kn):
+    line = ("rescore", kn, "-", "--best", "-q")
+    said = nplm(*line, "--metric", "wer", stdin=MOSES).ok()
+    assert said.out == nplm(*line, stdin=MOSES).ok().out != ""
+
+
+def test_blank_references_are_counted(nplm, kn, tmp_path):
+    (right := tmp_path / "r").write_text("今天 我\n\n我们\n", "utf-8")
+    result = nplm("rescore", kn, "-", "--references", right, stdin=MOSES).ok()
+    assert "warning: " + f"{right}: 1 reference of 3 blank" in result.err
+
+
+def test_references_counted_from_1(nplm, kn, tmp_path):
+    """Ids 1, 2 and 4 of five lines: a, b and d; of a list from 2 on nothing is guessed."""
+    tsv = "id\thypothesis\n1\ta\n2\tb\n4\td\n"
+    (right := tmp_path / "r").write_text("a\nb\nc\nd\ne\n", "utf-8")
+    line = ("--references", right, "--allow-missing")
+    result = nplm("rescore", kn, "-", *line, "--json", stdin=tsv).ok()
+    assert result.json["references"]["after"]["errors"] == 0
+    assert "id k has line k, counted from 1" in result.err
+    later = tsv.replace("1\ta\n", "")
+    nplm("rescore", kn, "-", *line, "-q", stdin=later).refused("from 0 or from 1", "alone")
+    huge = tsv.replace("4\td", "9" * 5_000 + "\td")
+    nplm("rescore", kn, "-", *line, "-q", stdin=huge).refused("5 references for 3 ids")
 
 
 def test_left_out_ids_have_their_own_references(nplm, kn, tmp_path):

@@ -22,10 +22,11 @@ from nplm_cli.cli.ask import Quiet, RunArgument, Segmented
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.errors import ConfigError
+from nplm_cli.plain import counted
 
 if TYPE_CHECKING:
     from nplm_cli.nbest.lists import NBest
-    from nplm_cli.nbest.rescoring import Hypothesis, Ranking
+    from nplm_cli.nbest.rescoring import Hypothesis, Ranking, References
 
 # Ends of the names of added columns, and the base in words.
 LOGPROBS = {"e": "logprob_e", "2": "logprob_log2", "10": "logprob_log10"}
@@ -123,12 +124,15 @@ def rescore_cli(
         raise ConfigError(f"--base {base!r}: expected e, 2 or 10")
     if unit not in ("line", "split"):
         raise ConfigError(f"--sentences {unit!r}: expected line or split")
-    if metric is not None and references is None:
+    if metric not in (None, "wer") and references is None:
         raise ConfigError("--metric acts on --references: give that, too")
     if weight is not None and not np.isfinite(weight):
         raise ConfigError(f"--weight {weight}: expected a number from 0 on")
     if json and str(output_file) == STDIN:
         raise ConfigError("--json writes the summary to standard output: name a file with -o")
+    if json and best and output_file is None:
+        raise ConfigError("--best --json: the best lines have nowhere to go; name a file with -o")
+    output.refuse_same_file(output_file, [nbest, *([references] if references else [])])
     if nbest == references == STDIN:
         raise ConfigError("'-' stands twice: standard input can be read only once")
     names = Names(id_column, text_column, total_column or "total", name, LOGPROBS[base])
@@ -145,8 +149,10 @@ def rescore_cli(
     errors = None
     if references is not None:
         lines = [line.text for line in read_lines([references], encoding, on_event=tell)]
-        right = references_of(found, lines, shown_name(references))
-        errors = count_errors(found.hypotheses, found.groups(), right, metric or "wer")
+        right = references_of(found, lines, shown_name(references), allow_missing=allow_missing)
+        errors = count_errors(found.hypotheses, found.groups(), right.texts, metric or "wer")
+        if not quiet:
+            _tell_references(right, shown_name(references))
     if weight is not None and not found.has_totals:
         raise ConfigError(f"--weight {weight:g}: {found.text.name} has no totals to add to")
     if not quiet:
@@ -206,36 +212,45 @@ def _summary(
     return record | ({"caches": caches} if caches else {})
 
 
+def _tell_references(right: "References", name: str) -> None:
+    if right.base is not None:
+        output.note(f"{name}: id k has line k, counted from {right.base}")
+    blank = sum(not text.strip() for text in right.texts)
+    if blank:
+        output.warn(f"{name}: {counted(blank, 'reference')} of {len(right.texts):,} blank")
+
+
 def _tell(summary: dict[str, Any]) -> None:
     output.note(
-        f"{summary['hypotheses']:,} hypotheses of {summary['ids']:,} ids; log-probabilities of "
-        f"base {summary['base']}, </s> counted; context: sentence"
+        f"{counted(summary['hypotheses'], 'hypothesis')} of {counted(summary['ids'], 'id')}; "
+        f"log-probabilities of base {summary['base']}, </s> counted; context: sentence"
     )
-    for key, what in (
-        ("blank", "blank hypotheses, scored as </s> alone"),
-        ("zero_probability", "hypotheses to which the model gives probability 0 (-inf)"),
-    ):
-        if summary[key]:
-            output.note(f"{summary[key]:,} {what}")
+    if summary["blank"]:
+        blank = counted(summary["blank"], "hypothesis")
+        output.warn(f"{blank} without a word, scored as </s> alone")
+    if summary["zero_probability"]:
+        impossible = counted(summary["zero_probability"], "hypothesis")
+        output.note(f"{impossible} to which the model gives probability 0 (-inf)")
     if summary["words"] and summary["oov"]:
         share = summary["oov"] / summary["words"]
-        output.note(f"{summary['oov']:,} unknown words ({share:.1%}), scored as <unk>")
+        output.note(f"{counted(summary['oov'], 'unknown word')} ({share:.1%}), scored as <unk>")
     report = summary["references"]
     if report is None:
         return
     rate = RATES[report["metric"]]
     before, after, oracle = (report[key]["rate"] for key in ("before", "after", "oracle"))
     rates = f"{rate} {before:.2%} before, {after:.2%} after, {oracle:.2%} oracle"
+    weight = f"weight {summary['weight'] or 0:.6g} of base {summary['base']}"
     if summary["weight"] is None:
         output.note(f"{rates}; no totals: the first of each id before, the likeliest after")
     elif not report["tuned"]:
-        output.note(f"weight {summary['weight']:g}: {rates}")
+        output.note(f"{weight}: {rates}")
     elif not summary["weight"]:
         output.note(f"{rates}; weight 0: no weight makes fewer errors than the totals alone")
     else:
         low, high = report["interval"]
         end = f"to {high:.4g}" if high < float("inf") else "on"
         output.note(
-            f"weight {summary['weight']:.6g} ({low:.4g} {end} is as good): {rates}; tuned on these "
+            f"{weight} ({low:.4g} {end} is as good): {rates}; tuned on these "
             "ids, so measure it on others with --weight"
         )

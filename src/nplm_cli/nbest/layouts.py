@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from nplm_cli.errors import ConfigError, did_you_mean
+from nplm_cli.plain import counted
 
 SEPARATOR = "|||"
 
@@ -81,12 +82,12 @@ class Moses:
         fields = text.split(SEPARATOR)
         if len(fields) < 4:
             raise MalformedError(
-                f"{len(fields)} field{'s' if len(fields) > 1 else ''} between '|||', expected "
+                f"{counted(len(fields), 'field')} between '|||', expected "
                 "'id ||| hypothesis ||| features ||| total'"
             )
         if len(fields) != self.count:
             raise MalformedError(
-                f"{len(fields)} fields between '|||', the first line has {self.count}"
+                f"{counted(len(fields), 'field')} between '|||', the first line has {self.count}"
             )
         if any(feature.startswith(f"{self.names.score}=") for feature in fields[2].split()):
             raise MalformedError(
@@ -125,8 +126,9 @@ class Tsv:
         if self.columns.count(name) != 1:
             problem = "no" if name not in self.columns else "more than one"
             raise MalformedError(
-                f"{problem} column {name!r} in the header{did_you_mean(name, self.columns)}; name "
-                "the columns with --id-column, --text-column and --total-column"
+                f"{problem} column {name!r}{did_you_mean(name, self.columns)}; the first line must "
+                "be a header that names the columns (--id-column, --text-column and --total-column "
+                "call them otherwise)"
             )
         return self.columns.index(name)
 
@@ -134,7 +136,9 @@ class Tsv:
         """Read a row, whose total may be empty."""
         cells = text.split("\t")
         if len(cells) != len(self.columns):
-            raise MalformedError(f"{len(cells)} columns, the header has {len(self.columns)}")
+            raise MalformedError(
+                f"{counted(len(cells), 'column')}, the header has {len(self.columns)}"
+            )
         total = None
         if self.total is not None and cells[self.total].strip():
             total = _number(cells[self.total].strip())
@@ -163,8 +167,10 @@ class JsonLines:
         try:
             pairs = json.loads(text, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError) as error:
-            reason = str(error).split(":")[0]
-            raise MalformedError(f"not JSON ({reason[:1].lower()}{reason[1:]})") from error
+            told = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            reason = told.split(":")[0]
+            where = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            raise MalformedError(f"not JSON ({reason[:1].lower()}{reason[1:]}{where})") from error
         if not isinstance(pairs, _Pairs):
             raise MalformedError("expected a JSON object, {...}")
         record = dict(pairs)

@@ -171,7 +171,7 @@ def _grouped(
                 f"id {own} again, after id {before}: the hypotheses of an id stand together; sort "
                 "the list by id",
             )
-        if _is_integer(own) and (before is None or _is_integer(before)):
+        if is_integer(own) and (before is None or is_integer(before)):
             previous = -1 if before is None else int(before)
             expected = previous + 1
             if int(own) <= previous:
@@ -190,5 +190,6 @@ def _grouped(
     return [*starts, len(entries)]
 
 
-def _is_integer(text: str) -> bool:
+def is_integer(text: str) -> bool:
+    """Whether an id is a number of at most 18 digits."""
     return text.isascii() and text.isdecimal() and len(text) < 19

@@ -14,8 +14,9 @@ import numpy as np
 from nplm_cli.errors import ConfigError, InputError
 from nplm_cli.events import OnEvent, Progress, ignore
 from nplm_cli.nbest.distance import Errors
-from nplm_cli.nbest.lists import NBest
+from nplm_cli.nbest.lists import NBest, is_integer
 from nplm_cli.nbest.tuning import chosen, combined, errors_at, oracle, search
+from nplm_cli.plain import counted
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import Scorer
 from nplm_cli.query.sentences import SentenceReader, read_texts, score_pieces
@@ -132,20 +133,45 @@ def _rates(errors: Errors, before: int, after: int, best: int) -> dict[str, Any]
     }
 
 
-def references_of(nbest: NBest, lines: Sequence[str], name: str) -> list[str]:
+class References(NamedTuple):
+    """The reference of each id.
+
+    ``base`` is what lines were counted from (0 or 1) where id k took line k; None where each line
+    is that of an id, in order.
+    """
+
+    texts: list[str]
+    base: int | None
+
+
+def references_of(
+    nbest: NBest, lines: Sequence[str], name: str, *, allow_missing: bool = False
+) -> References:
     """The reference of each id: a line an id, in order.
 
-    Where integer ids were let out, id k has the line k (counted from 0). Raises InputError where
-    lines and ids do not fit.
+    With ``allow_missing`` there may be more lines than integer ids, and id k has line k: counted
+    from 1 where the first id is 1, from 0 where it is 0. Where ids begin later they must end with
+    the last line, counted from 1. Raises InputError where lines and ids do not fit or may fit in
+    two ways.
     """
     ids = nbest.ids
     if len(lines) == len(ids):
-        return list(lines)
-    if all(own.isdecimal() for own in ids) and max(map(int, ids)) < len(lines):
-        gaps = int(ids[-1]) - int(ids[0]) + 1 > len(ids)
-        if gaps:
-            return [lines[int(own)] for own in ids]
-    raise InputError(
-        f"{name}: {len(lines):,} references for {len(ids):,} ids of {nbest.text.name}; expected a "
-        "line an id, in the same order"
-    )
+        return References(list(lines), None)
+    found = f"{name}: {counted(len(lines), 'reference')} for {counted(len(ids), 'id')} of {nbest.text.name}"
+    if len(lines) < len(ids) or not all(map(is_integer, ids)):
+        raise InputError(f"{found}; expected a line an id, in the same order")
+    if not allow_missing:
+        raise InputError(
+            f"{found}; expected a line an id, in the same order (--allow-missing: line k for id k)"
+        )
+    numbers = [int(own) for own in ids]
+    first, last = numbers[0], numbers[-1]
+    base = min(first, 1)
+    if last - base >= len(lines):
+        raise InputError(f"{found}; id {last}, counted from {base}, has no line")
+    if first > 1 and last < len(lines):
+        raise InputError(
+            f"{found}; ids begin with {first}, so line k may be counted from 0 or from 1: give the "
+            "references of these ids alone"
+        )
+    return References([lines[own - base] for own in numbers], base)

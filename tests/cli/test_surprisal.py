@@ -110,7 +110,7 @@ def test_a_word_a_row(nplm, request, which):
                 assert row[name] == ("" if before is None else before[name.removesuffix("_prev")])
             before, at = row, at + 1
     assert at == len(rows)
-    assert "2 words (15.4%) hold an unknown token" in result.err
+    assert "2 words (15.4%) with an unknown token" in result.err
     assert "surprisal in bits" in result.err
 
 
@@ -179,6 +179,24 @@ def test_json(nplm, kn):
     line = ("--word-column", "word", "--item-column", "item")
     nplm("surprisal", kn, "-", *line, "--json", "-q", stdin=doubled).refused("two columns 'x'")
     nplm("surprisal", kn, "-", *line, "-q", stdin=doubled).ok()
+    schema = "word\titem\tschema\n我\t1\t2\n"
+    nplm("surprisal", kn, "-", *line, "--json", "-q", stdin=schema).refused("'schema'")
+    assert (
+        nplm("surprisal", kn, "-", *line, "-q", stdin=schema).ok().lines[0].startswith(schema[:16])
+    )
+
+
+def test_the_line_that_tells_excel_the_separator(nplm, kn):
+    table = "item;word\r\n1;我\r\n"
+    expected = nplm("surprisal", kn, "-", *LINE, "-q", stdin=table).ok().out
+    out = nplm("surprisal", kn, "-", *LINE, "-q", stdin="sep=;\r\n" + table).ok().out
+    assert out == "sep=;\r\n" + expected
+
+
+def test_the_table_itself_is_not_written_over(nplm, kn, tmp_path):
+    (path := tmp_path / "t.tsv").write_text(TABLE, "utf-8")
+    nplm("surprisal", kn, path, *LINE, "-o", path, "-q").refused("would be lost")
+    assert path.read_text("utf-8") == TABLE
 
 
 def test_words_of_several_tokens(nplm, english):
@@ -194,7 +212,7 @@ def test_words_of_several_tokens(nplm, english):
     ]  # fmt: skip
     spans = [(0, 1), (1, 3), (3, 4), (4, 6), (6, 8)]
     assert [row["tokens"] for row in rows] == ["1", "2", "1", "2", "2"]
-    assert "3 words are several tokens" in result.err
+    assert "3 words of several tokens" in result.err
     for row, (begin, end) in zip(rows, spans, strict=True):
         total = math.fsum(t["surprisal_bits"] for t in tokens[begin:end])
         assert float(row["surprisal_bits"]) == pytest.approx(total, rel=1e-6)
@@ -354,7 +372,7 @@ def test_empty_cells_and_blank_lines_stay(nplm, kn):
     assert result.lines[4].split("\t")[-4:] == [""] * 4
     tokens = tokens_of(nplm, kn, "我 书")
     assert result.lines[4].split("\t")[5] == repr(tokens[1]["surprisal_bits"])
-    assert "1 cells without a word" in result.err
+    assert "1 cell without a word" in result.err
 
 
 def times_table(nplm, run, noise):
@@ -418,6 +436,8 @@ def test_reading_times(nplm, kn, tmp_path):
     assert "96 of 108 rows in the regressions; left out: 12 no previous word" in result.err
     out = read((tmp_path / "rows.tsv").read_text("utf-8"))
     assert [row["surprisal_bits"] for row in out] == [row["surprisal_bits"] for row in rows]
+    blank = table.replace("\n", "\n\n")
+    assert nplm("surprisal", kn, "-", *line, "--json", "-q", stdin=blank).ok().json == report
     logs = nplm("surprisal", kn, "-", *line, "--log-times", "--json", "-q", stdin=table).ok().json
     assert logs["response"] == "ln(time)"
 

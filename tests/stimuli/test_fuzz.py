@@ -11,7 +11,7 @@ from nplm_cli.stimuli.table import read_table
 
 PIECES = [
     "a", "b", "我", '"', '""', ",", ";", "\t", "\n", "\r\n", "\r", " ", "'", "x y", "\u2028", "\ufeff",
-    "1.5", "word\titem\n", "word,item\n", '"a",', "\x00",
+    "1.5", "word\titem\n", "word,item\n", '"a",', "\x00", "sep=;\n",
 ]  # fmt: skip
 
 
@@ -25,7 +25,8 @@ def check(data, *settings):
     parts = [
         found.extended(record, [], last=at == len(records) - 1) for at, record in enumerate(records)
     ]
-    assert found.source.mark + b"".join(parts) == data
+    ahead = found.source.mark + found.source.encode(found.ahead)
+    assert ahead + b"".join(parts) == data
     widths = {len(record.cells) for record in records if record.cells}
     return len(widths) == 1
 

@@ -14,7 +14,8 @@ from nplm_cli.stimuli.table import SEPARATORS, read_table
 
 def bytes_of(found, added=()):
     rows = [found.header, *found.records]
-    return found.source.mark + b"".join(
+    ahead = found.source.mark + found.source.encode(found.ahead)
+    return ahead + b"".join(
         found.extended(r, added if r.cells else [], last=i == len(rows) - 1)
         for i, r in enumerate(rows)
     )
@@ -49,6 +50,9 @@ def test_what_csv_wrote_is_read_and_comes_back(rows, separator, quoting, end):
     ("text", "separator", "quoting", "cells"),
     [
         ("a\tb\n1\t2\n", "\t", "none", ["1", "2"]),
+        ("sep=;\r\na,b;c\r\n1,5;2\r\n", ";", "csv", ["1,5", "2"]),
+        ("SEP=,\na;b,c\n1;5,2\n", ",", "csv", ["1;5", "2"]),
+        ("sep=\t\na,b\tc\n1\t2\n", "\t", "none", ["1", "2"]),
         ("a,b\n1,2", ",", "csv", ["1", "2"]),
         ("a;b\n1,5;2\n", ";", "csv", ["1,5", "2"]),
         ("a\n1,5;2\n", "\t", "none", ["1,5;2"]),
@@ -92,7 +96,11 @@ def test_lines_are_counted_through_quoted_line_ends(table):
     [
         ("", 1, "expected a header"),
         ("\na\n", 1, "expected a header"),
-        ("a\tb\n1\t2\n3\n", 3, "1 cells, the header has 2"),
+        ("sep=;\n", 2, "expected a header"),
+        ("sep=|\na|b\n1|2\n", 1, "tab, comma and semicolon are known"),
+        ("sep=;\na;b\n1;2\n3\n", 4, "1 cell, the header has 2"),
+        ('sep=;\na;b\n"1;2\n', 3, "quotes"),
+        ("a\tb\n1\t2\n3\n", 3, "1 cell, the header has 2"),
         ("a,b\n1,2,3\n", 2, "3 cells, the header has 2"),
         ('a,b\n"1,2\n3,4\n', 2, "quotes"),
         ('a,b\n1,2\n"x"y,4\n', 3, "--quoting none"),
@@ -113,13 +121,32 @@ def test_columns_by_name(table):
         found.column("item", "--item-column")
     with pytest.raises(InputError, match="did you mean 'word'"):
         found.column("wrd", "--word-column")
-    with pytest.raises(InputError, match="there are 'word', 'item', 'item'"):
+    with pytest.raises(InputError, match=r"there are 'word', 'item', 'item'; .* must be a header"):
         found.column("sentence", "--text-column")
+    with pytest.raises(InputError, match=r"no separator found in .* 'word\|item'.* are known"):
+        table("word|item\n1|2\n").column("word", "--word-column")
     with pytest.raises(ConfigError, match="--prefix"):
         found.refuse_clashes(["x", "word"])
     for wrong in ({"separator": "pipe"}, {"quoting": "some"}):
         with pytest.raises(ConfigError, match="expected auto"):
             read_table(found.source, **wrong)
+
+
+def test_a_cell_of_any_length(table):
+    """Python's reader takes 131,072 characters unless it is told otherwise."""
+    before = csv.field_size_limit()
+    found = table('a,b\n"' + "x," * 200_000 + '",1\n')
+    assert [len(cell) for cell in found.records[0].cells] == [400_000, 1]
+    with pytest.raises(InputError, match="quotes"):
+        table('a,b\n"' + "x," * 200_000)
+    assert csv.field_size_limit() == before
+
+
+def test_what_json_cannot_hold(table):
+    table("a,b\n1,2\n").refuse_as_objects()
+    for head, why in (("a,a", "two columns 'a'"), ("a,schema", "'schema', which --json")):
+        with pytest.raises(InputError, match=why):
+            table(f"{head}\n1,2\n").refuse_as_objects()
 
 
 def test_a_header_without_rows(table):

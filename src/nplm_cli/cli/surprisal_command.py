@@ -13,6 +13,7 @@ from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.cli.surprisal_report import write_report
 from nplm_cli.errors import ConfigError
+from nplm_cli.plain import counted
 
 if TYPE_CHECKING:
     from nplm_cli.query.sentences import SentenceReader
@@ -148,6 +149,7 @@ def surprisal_cli(
         raise ConfigError(
             "--word-column needs --item-column: the column that tells the texts apart"
         )
+    output.refuse_same_file(output_file, [items])
     opened = Run(run)
     policy = checked_context(context) or opened.config.training.context
     use = use_caches(opened, running=False)
@@ -155,11 +157,16 @@ def surprisal_cli(
     tell = output.note if not quiet else (lambda text: None)
     table = read_table(read_exact(items, encoding, on_event=tell), separator, quoting)
     if table.quoting == "none" and '"' in table.source.text and quoting == "auto":
-        tell(f"{table.source.name}: double quotes are taken as characters (--quoting csv)")
+        tell(
+            f"{table.source.name}: double quotes are taken as characters; if they enclose "
+            "cells, give --quoting csv"
+        )
     unit_name = BASES[base].column.removeprefix("surprisal_")
     columns = Columns(unit_name, BASES[base].nats, spillover, prefix)
     added = [*(columns.place() if word_column is None else []), *columns.names()]
     table.refuse_clashes(added)
+    if json and times_column is None:
+        table.refuse_as_objects()
     recipe = opened.recipe
     if raw:
         recipe = dataclasses.replace(recipe, format="raw")
@@ -208,7 +215,7 @@ def surprisal_cli(
         log_times=log_times,
         keep_unknown=keep_unknown,
     )
-    settings = {"run": str(run), "times": times_column, "context": policy, "rows": len(times)}
+    settings = {"run": str(run), "times": times_column, "context": policy, "rows": table.rows}
     write_report({"schema": 1, **settings, **report}, json=json, quiet=quiet)
 
 
@@ -247,13 +254,19 @@ def _tell(scored: "list[Scored]", policy: str, base: str) -> None:
     several = sum(word.tokens > 1 for word in words)
     empty = sum(not word.tokens for word in words)
     impossible = sum(word.logprob_e == float("-inf") for word in words)
-    output.note(f"{len(words):,} words; context: {policy}; surprisal in {BASES[base].unit}")
+    output.note(
+        f"{counted(len(words), 'word')}; context: {policy}; surprisal in {BASES[base].unit}"
+    )
     if several:
-        output.note(f"{several:,} words are several tokens of the model: their surprisals added up")
+        output.note(
+            f"{counted(several, 'word')} of several tokens of the model: their surprisals added up"
+        )
     if unknown:
         share = unknown / len(words)
-        output.warn(f"{unknown:,} words ({share:.1%}) hold an unknown token: oov 1")
+        output.warn(f"{counted(unknown, 'word')} ({share:.1%}) with an unknown token: oov 1")
     if empty:
-        output.note(f"{empty:,} cells without a word: nothing is said of them")
+        output.note(f"{counted(empty, 'cell')} without a word: nothing is said of them")
     if impossible:
-        output.warn(f"{impossible:,} words have probability 0 under the model: surprisal inf")
+        output.warn(
+            f"{counted(impossible, 'word')} of probability 0 under the model: surprisal inf"
+        )

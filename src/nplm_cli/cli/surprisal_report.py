@@ -3,6 +3,7 @@
 from typing import Any
 
 from nplm_cli.cli import output
+from nplm_cli.plain import counted
 
 COLUMNS = (
     *("part", "name", "estimate", "standard_error", "statistic", "df", "p_value"),
@@ -22,7 +23,7 @@ def write_report(report: dict[str, Any], *, json: bool, quiet: bool) -> None:
         f"{count:,} {name.replace('_', ' ')}" for name, count in report["left_out"].items() if count
     ]
     told = f"; left out: {', '.join(left_out)}" if left_out else ""
-    output.note(f"{report['words']:,} of {report['rows']:,} rows in the regressions{told}")
+    output.note(f"{report['words']:,} of {counted(report['rows'], 'row')} in the regressions{told}")
 
 
 def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -157,7 +157,8 @@ def references_of(
     ids = nbest.ids
     if len(lines) == len(ids):
         return References(list(lines), None)
-    found = f"{name}: {counted(len(lines), 'reference')} for {counted(len(ids), 'id')} of {nbest.text.name}"
+    right, wanted = counted(len(lines), "reference"), counted(len(ids), "id")
+    found = f"{name}: {right} for {wanted} of {nbest.text.name}"
     if len(lines) < len(ids) or not all(map(is_integer, ids)):
         raise InputError(f"{found}; expected a line an id, in the same order")
     if not allow_missing:

@@ -18,6 +18,7 @@ import numpy as np
 
 from nplm_cli.errors import InputError
 from nplm_cli.evaluation.regression import Comparison, Fit, compare, correlation, fit
+from nplm_cli.plain import counted
 from nplm_cli.stimuli.words import Figures
 
 # Why a word takes no part, in the order in which it is asked.
@@ -64,8 +65,8 @@ def report_times(
     names = _names(unit, spillover)
     if len(rows) <= len(names) + 1:
         raise InputError(
-            f"{len(rows)} words with a time, their predecessors and no unknown one: too few for "
-            f"{len(names) + 1} coefficients ({_told(left_out)})"
+            f"{counted(len(rows), 'word')} with a time, their predecessors and no unknown one: too "
+            f"few for {len(names) + 1} coefficients ({_told(left_out)})"
         )
     y = np.array(measured)
     columns = dict(zip(names, np.array(rows).T, strict=True))

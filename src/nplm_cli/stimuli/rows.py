@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nplm_cli.corpus.vocabulary import EOS
-from nplm_cli.errors import InputError
 from nplm_cli.stimuli.columns import Columns, shown
 from nplm_cli.stimuli.table import Table
 from nplm_cli.stimuli.words import Scored, Text
@@ -53,7 +52,8 @@ def sentence_rows(
 
 def table_lines(table: Table, added: Sequence[str], rows: Rows) -> Iterator[bytes]:
     """Bytes of the table: header and records as they stood, with the ``added`` columns."""
-    yield table.source.mark + table.extended(table.header, added, last=False)
+    ahead = table.source.mark + table.source.encode(table.ahead)
+    yield ahead + table.extended(table.header, added, last=False)
     for number, (record, own) in enumerate(zip(table.records, rows, strict=True), 1):
         if not record.cells:
             yield table.source.encode(record.text + record.end)
@@ -65,11 +65,9 @@ def table_lines(table: Table, added: Sequence[str], rows: Rows) -> Iterator[byte
 def objects(table: Table, added: Sequence[str], rows: Rows) -> Iterator[dict[str, Any]]:
     """An object an output row: the cells as text, the figures as they are.
 
-    Raises InputError where two columns have one name.
+    Raises InputError where two columns have one name, or the name of the version.
     """
-    for name in table.columns:
-        if table.columns.count(name) > 1:
-            raise InputError(f"{table.source.name}:1: two columns {name!r}: JSON can hold one")
+    table.refuse_as_objects()
     for record, own in zip(table.records, rows, strict=True):
         cells = dict(zip(table.columns, record.cells, strict=False))
         for values in own:

@@ -186,6 +186,26 @@ def test_json(nplm, kn):
     )
 
 
+def test_decimal_commas_of_excel(nplm, kn):
+    """The table of Excel gives the report of the plain one; its new figures are Excel's, too."""
+    plain, _, _ = times_table(nplm, kn, 5)
+    excel = plain.replace("\t", ";").replace(".", ",")
+    line = (*LINE, "--times-column", "RT", "--json")
+    result = nplm("surprisal", kn, "-", *line, stdin=excel).ok()
+    assert result.json == nplm("surprisal", kn, "-", *line, "-q", stdin=plain).ok().json
+    assert "decimal commas" in result.err
+    told = nplm("surprisal", kn, "-", *line, "-q", "--decimal", "point", stdin=excel)
+    told.refused("standard input:2", "--decimal comma")
+    rows = read(nplm("surprisal", kn, "-", *LINE, "-q", stdin=excel).ok().out, ";")
+    expected = read(nplm("surprisal", kn, "-", *LINE, "-q", stdin=plain).ok().out)
+    assert [row["surprisal_bits"].replace(",", ".") for row in rows] == [
+        row["surprisal_bits"] for row in expected
+    ]
+    assert all("." not in row["entropy_bits"] for row in rows)
+    commas = nplm("surprisal", kn, "-", *LINE, "-q", "--decimal", "comma", stdin=TABLE).ok()
+    assert "," in read(commas.out)[0]["surprisal_bits"]
+
+
 def test_the_line_that_tells_excel_the_separator(nplm, kn):
     table = "item;word\r\n1;我\r\n"
     expected = nplm("surprisal", kn, "-", *LINE, "-q", stdin=table).ok().out
@@ -464,6 +484,7 @@ TABLE = "item\tword\tRT\n1\t我\t300\n1\t买\tNA\n2\t书\t310\n"
         ((*LINE, "--prefix", "a b"), TABLE, ["--prefix"]),
         ((*LINE, "--separator", "pipe"), TABLE, ["--separator 'pipe'"]),
         ((*LINE, "--quoting", "no"), TABLE, ["--quoting 'no'"]),
+        ((*LINE, "--decimal", "dot"), TABLE, ["--decimal 'dot'"]),
         ((*LINE, "--spillover", "-1"), TABLE, ["--spillover"]),
         (("--word-column", "wrd", "--item-column", "item"), TABLE, [":1", "did you mean 'word'"]),
         (LINE, TABLE.replace("RT", "rank"), ["'rank'", "--prefix"]),

@@ -17,6 +17,7 @@ from nplm_cli.plain import counted
 
 if TYPE_CHECKING:
     from nplm_cli.query.sentences import SentenceReader
+    from nplm_cli.stimuli.decimals import Decimal
     from nplm_cli.stimuli.rows import Rows
     from nplm_cli.stimuli.table import Table
     from nplm_cli.stimuli.words import Scored, Text
@@ -84,6 +85,13 @@ def surprisal_cli(
     quoting: Annotated[
         str, typer.Option(metavar="auto|csv|none", help="Whether quotes enclose cells, as in CSV.")
     ] = "auto",
+    decimal: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|point|comma",
+            help="How numbers are written, those that go in and the new ones.",
+        ),
+    ] = "auto",
     encoding: Annotated[str, typer.Option(help="Encoding of the table.")] = "auto",
     times_column: Annotated[
         str | None,
@@ -108,6 +116,7 @@ def surprisal_cli(
     from nplm_cli.query.run import Run
     from nplm_cli.query.sentences import SentenceReader
     from nplm_cli.stimuli.columns import Columns, numbers, reading_order
+    from nplm_cli.stimuli.decimals import decimal_of
     from nplm_cli.stimuli.reading_times import report_times
     from nplm_cli.stimuli.rows import sentence_rows, word_rows
     from nplm_cli.stimuli.table import read_table
@@ -119,6 +128,8 @@ def surprisal_cli(
         raise ConfigError(f"--sentences {unit!r}: expected line or split")
     if words not in ("auto", "spaces", "tokens"):
         raise ConfigError(f"--words {words!r}: expected auto, spaces or tokens")
+    if decimal not in ("auto", "point", "comma"):
+        raise ConfigError(f"--decimal {decimal!r}: expected auto, point or comma")
     if segmented and raw:
         raise ConfigError("--segmented and --raw contradict each other: leave one out")
     if (text_column is None) == (word_column is None):
@@ -181,17 +192,21 @@ def surprisal_cli(
     order: list[list[int]] = []
     if word_column is not None:
         column = table.column(word_column, "--word-column")
+        marks = decimal_of(table, decimal, [column])
         keys = [table.column(name, "--item-column") for name in item_column or ()]
-        order = reading_order(table, keys, position_column)
+        order = reading_order(table, keys, position_column, marks)
         if times_column is not None:
             place = table.column(times_column, "--times-column")
-            times = numbers(table, place, times_column)
+            times = numbers(table, place, times_column, marks)
         texts = [joined_words([table.records[i].cells[column] for i in rows]) for rows in order]
     else:
         assert text_column is not None
         column = table.column(text_column, "--text-column")
+        marks = decimal_of(table, decimal, [column])
         sentences = [i for i, record in enumerate(table.records) if record.cells]
         texts = [_words_of(table.records[i].cells[column], words, reader) for i in sentences]
+    if marks == "comma" and decimal == "auto":
+        tell(f"{table.source.name}: decimal commas, in the new columns as well (--decimal point)")
     with ProgressView(quiet=quiet) as view:
         scored = score_words(opened, scorer, texts, reader, policy, view)
     for text in reader.warnings:
@@ -201,7 +216,7 @@ def surprisal_cli(
     else:
         rows = sentence_rows(columns, sentences, texts, scored, len(table.records), eos=eos)
     if output_file is not None or times_column is None:
-        _write(table, added, rows, output_file, json and times_column is None)
+        _write(table, added, rows, output_file, json and times_column is None, marks)
     if not quiet:
         _tell(scored, policy, base)
     if times_column is None:
@@ -237,12 +252,19 @@ def _words_of(text: str, words: str, reader: "SentenceReader") -> "Text":
     return token_words(reader, text) if words == "tokens" else spaced_words(text)
 
 
-def _write(table: "Table", added: list[str], rows: "Rows", path: Path | None, json: bool) -> None:
+def _write(
+    table: "Table",
+    added: list[str],
+    rows: "Rows",
+    path: Path | None,
+    json: bool,
+    decimal: "Decimal",
+) -> None:
     from nplm_cli.stimuli.rows import objects, table_lines
 
     with output.data_out(path) as file:
         if not json:
-            file.writelines(table_lines(table, added, rows))
+            file.writelines(table_lines(table, added, rows, decimal))
             return
         for record in objects(table, added, rows):
             file.write(output.json_text(record).encode() + b"\n")

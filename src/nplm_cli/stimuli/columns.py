@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nplm_cli.errors import ConfigError, InputError
+from nplm_cli.stimuli.decimals import Decimal, cure, number
 from nplm_cli.stimuli.reading_times import prev
 from nplm_cli.stimuli.table import Table
 from nplm_cli.stimuli.words import Figures
@@ -67,38 +68,39 @@ class Columns:
         return getattr(word, name)
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, decimal: Decimal = "point") -> str:
     """A figure as a cell: all digits, 1 and 0 for yes and no, empty where there is none."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float):
-        return repr(value + 0.0)
+        figure = repr(value + 0.0)
+        return figure.replace(".", ",") if decimal == "comma" else figure
     return str(value)
 
 
-def numbers(table: Table, column: int, name: str) -> list[float | None]:
+def numbers(table: Table, column: int, name: str, decimal: Decimal = "point") -> list[float | None]:
     """Numbers of a column by record; None for an empty cell and NA. Raises InputError else."""
     found: list[float | None] = []
     for record in table.records:
         text = record.cells[column].strip() if record.cells else ""
         value = None
         if text not in ("", "NA", "NaN", "nan"):
-            try:
-                value = float(text) if text.isascii() and "_" not in text else math.nan
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
+            value = number(text, decimal)
+            if value is None:
                 raise InputError(
                     f"{table.source.name}:{record.line}: {name} is {record.cells[column]!r}, "
                     "expected a number, or nothing or NA where there is none"
+                    f"{cure(text, decimal)}"
                 )
         found.append(value)
     return found
 
 
-def reading_order(table: Table, items: Sequence[int], position: str | None) -> list[list[int]]:
+def reading_order(
+    table: Table, items: Sequence[int], position: str | None, decimal: Decimal = "point"
+) -> list[list[int]]:
     """Records of each item (the same cells in columns ``items``) in the order of its words.
 
     Without a ``position`` column the rows of an item stand together, in order; with one they may
@@ -123,7 +125,7 @@ def reading_order(table: Table, items: Sequence[int], position: str | None) -> l
         before = key
     if position is None:
         return list(groups.values())
-    places = numbers(table, table.column(position, "--position-column"), position)
+    places = numbers(table, table.column(position, "--position-column"), position, decimal)
     for key, rows in groups.items():
         rows.sort(key=lambda i: -math.inf if (place := places[i]) is None else place)
         for i, following in zip(rows, [*rows[1:], None], strict=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 from nplm_cli.corpus.vocabulary import EOS
 from nplm_cli.stimuli.columns import Columns, shown
+from nplm_cli.stimuli.decimals import Decimal
 from nplm_cli.stimuli.table import Table
 from nplm_cli.stimuli.words import Scored, Text
 
@@ -50,7 +51,9 @@ def sentence_rows(
     return rows
 
 
-def table_lines(table: Table, added: Sequence[str], rows: Rows) -> Iterator[bytes]:
+def table_lines(
+    table: Table, added: Sequence[str], rows: Rows, decimal: Decimal = "point"
+) -> Iterator[bytes]:
     """Bytes of the table: header and records as they stood, with the ``added`` columns."""
     ahead = table.source.mark + table.source.encode(table.ahead)
     yield ahead + table.extended(table.header, added, last=False)
@@ -59,7 +62,7 @@ def table_lines(table: Table, added: Sequence[str], rows: Rows) -> Iterator[byte
             yield table.source.encode(record.text + record.end)
         for at, values in enumerate(own, 1):
             last = number == len(rows) and at == len(own)
-            yield table.extended(record, [shown(value) for value in values], last=last)
+            yield table.extended(record, [shown(value, decimal) for value in values], last=last)
 
 
 def objects(table: Table, added: Sequence[str], rows: Rows) -> Iterator[dict[str, Any]]:

@@ -243,6 +243,17 @@ def test_words_of_several_tokens(nplm, english):
     assert rows[3]["count"] == str(min(own["tea"], own[","]))
 
 
+def test_why_words_are_unknown(nplm, english, kn):
+    """In capitals or with marks that a model of segmented words does not have."""
+    table = "item\tword\n" + "".join(f"1\t{word}\n" for word in ("TEA", "CAT", "zebras"))
+    told = nplm("surprisal", english, "-", *LINE, stdin=table).ok().err
+    assert "warning: of 3 unknown words the model knows 2 in lower case" in told
+    table = "item\tword\n1\t书，\n1\t茶。\n"
+    told = nplm("surprisal", kn, "-", *LINE, stdin=table).ok().err
+    assert "of 2 unknown words the model knows" in told
+    assert "of 2 unknown" not in nplm("surprisal", kn, "-", *LINE, "-q", stdin=table).ok().err
+
+
 def test_sentences_become_words(nplm, english):
     """A row a word: where it is, what it is, and the cells of its sentence before it."""
     sentences = ["She doesn't like tea.", "", "The cat sees  it again."]

@@ -11,16 +11,15 @@ from nplm_cli.cli.adaptation import tell_caches
 from nplm_cli.cli.ask import Context, Json, Quiet, RunArgument, Segmented, checked_context
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
-from nplm_cli.cli.surprisal_report import write_report
+from nplm_cli.cli.surprisal_report import tell_words, write_report
 from nplm_cli.errors import ConfigError
-from nplm_cli.plain import counted
 
 if TYPE_CHECKING:
     from nplm_cli.query.sentences import SentenceReader
     from nplm_cli.stimuli.decimals import Decimal
     from nplm_cli.stimuli.rows import Rows
     from nplm_cli.stimuli.table import Table
-    from nplm_cli.stimuli.words import Scored, Text
+    from nplm_cli.stimuli.words import Text
 
 
 def register(app: typer.Typer) -> None:
@@ -218,7 +217,9 @@ def surprisal_cli(
     if output_file is not None or times_column is None:
         _write(table, added, rows, output_file, json and times_column is None, marks)
     if not quiet:
-        _tell(scored, policy, base)
+        output.note(f"context: {policy}; surprisal in {BASES[base].unit}")
+        own_recipe = dataclasses.replace(recipe, format="segmented") if own else recipe
+        tell_words(texts, scored, own_recipe, opened.vocabulary.index)
     if times_column is None:
         return
     report = report_times(
@@ -268,27 +269,3 @@ def _write(
             return
         for record in objects(table, added, rows):
             file.write(output.json_text(record).encode() + b"\n")
-
-
-def _tell(scored: "list[Scored]", policy: str, base: str) -> None:
-    words = [word for text in scored for word in text.words]
-    unknown = sum(bool(word.oov) for word in words)
-    several = sum(word.tokens > 1 for word in words)
-    empty = sum(not word.tokens for word in words)
-    impossible = sum(word.logprob_e == float("-inf") for word in words)
-    output.note(
-        f"{counted(len(words), 'word')}; context: {policy}; surprisal in {BASES[base].unit}"
-    )
-    if several:
-        output.note(
-            f"{counted(several, 'word')} of several tokens of the model: their surprisals added up"
-        )
-    if unknown:
-        share = unknown / len(words)
-        output.warn(f"{counted(unknown, 'word')} ({share:.1%}) with an unknown token: oov 1")
-    if empty:
-        output.note(f"{counted(empty, 'cell')} without a word: nothing is said of them")
-    if impossible:
-        output.warn(
-            f"{counted(impossible, 'word')} of probability 0 under the model: surprisal inf"
-        )

@@ -1,9 +1,14 @@
-"""How the regression of reading times is shown: one object, or one table of its parts."""
+"""What is told of the words, and how the regression of reading times is shown."""
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nplm_cli.cli import output
 from nplm_cli.plain import counted
+
+if TYPE_CHECKING:
+    from nplm_cli.corpus.recipe import TextRecipe
+    from nplm_cli.stimuli.words import Scored, Text
 
 COLUMNS = (
     *("part", "name", "estimate", "standard_error", "statistic", "df", "p_value"),
@@ -67,3 +72,36 @@ def _rows(report: dict[str, Any]) -> list[dict[str, Any]]:
         for own in report["coefficients"]
     ]
     return rows
+
+
+def tell_words(
+    texts: "Sequence[Text]",
+    scored: "Sequence[Scored]",
+    recipe: "TextRecipe",
+    vocabulary: "Collection[str]",
+) -> None:
+    """Count on stderr what is out of the way, and why words are unknown."""
+    from nplm_cli.stimuli.unknown import cures, unknown_words
+
+    words = [word for text in scored for word in text.words]
+    unknown = sum(bool(word.oov) for word in words)
+    several = sum(word.tokens > 1 for word in words)
+    empty = sum(not word.tokens for word in words)
+    impossible = sum(word.logprob_e == float("-inf") for word in words)
+    output.note(counted(len(words), "word"))
+    if several:
+        output.note(
+            f"{counted(several, 'word')} of several tokens of the model: their surprisals added up"
+        )
+    if unknown:
+        share = unknown / len(words)
+        output.warn(f"{counted(unknown, 'word')} ({share:.1%}) with an unknown token: oov 1")
+        told = cures(unknown_words(texts, scored), recipe, vocabulary).told()
+        if told is not None:
+            output.warn(told)
+    if empty:
+        output.note(f"{counted(empty, 'cell')} without a word: nothing is said of them")
+    if impossible:
+        output.warn(
+            f"{counted(impossible, 'word')} of probability 0 under the model: surprisal inf"
+        )

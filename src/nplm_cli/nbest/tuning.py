@@ -75,8 +75,8 @@ def search(totals_E: np.ndarray, scores_E: np.ndarray, errors: Errors, groups: G
             line = following
     low, wrong = 0.0, first
     pieces: list[tuple[float, float, int]] = []
-    crossings = _merged(changes)
-    for begin, end, change in crossings:
+    meetings = _merged(changes)
+    for begin, end, change in meetings:
         if change:
             pieces.append((low, begin, wrong))
             low, wrong = end, wrong + change
@@ -89,7 +89,7 @@ def search(totals_E: np.ndarray, scores_E: np.ndarray, errors: Errors, groups: G
         ((low, high) for low, high, wrong in pieces if wrong == fewest),
         key=lambda piece: _bounded(*piece) - piece[0],
     )
-    weight = _apart(low, _bounded(low, high), crossings)
+    weight = _apart(low, _bounded(low, high), meetings)
     after = errors_at(totals_E, scores_E, errors, groups, weight)
     if after >= before:  # figures so close that rounding decides between the lines
         return Search(0.0, 0.0, 0.0, before, before, best, len(pieces))

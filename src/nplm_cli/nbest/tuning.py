@@ -76,10 +76,10 @@ def search(totals_E: np.ndarray, scores_E: np.ndarray, errors: Errors, groups: G
     low, wrong = 0.0, first
     pieces: list[tuple[float, float, int]] = []
     meetings = _merged(changes)
-    for begin, end, change in meetings:
+    for nearest, farthest, change in meetings:
         if change:
-            pieces.append((low, begin, wrong))
-            low, wrong = end, wrong + change
+            pieces.append((low, nearest, wrong))
+            low, wrong = farthest, wrong + change
     pieces.append((low, math.inf, wrong))
     fewest = min(wrong for _, _, wrong in pieces)
     best = oracle(errors, groups)

@@ -111,7 +111,7 @@ def test_a_word_a_row(nplm, request, which):
             before, at = row, at + 1
     assert at == len(rows)
     assert "2 words (15.4%) with an unknown token" in result.err
-    assert "surprisal in bits" in result.err
+    assert "nplm: 13 words; context: sentence; surprisal in bits" in result.err
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", ";"])

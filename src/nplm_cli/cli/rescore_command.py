@@ -111,7 +111,7 @@ def rescore_cli(
     import numpy as np
 
     from nplm_cli.corpus.exact_text import read_exact
-    from nplm_cli.corpus.readers import STDIN, read_lines, shown_name
+    from nplm_cli.corpus.readers import STDIN, list_files, read_lines, shown_name
     from nplm_cli.nbest.distance import count_errors
     from nplm_cli.nbest.layouts import Names
     from nplm_cli.nbest.lists import read_nbest
@@ -132,7 +132,7 @@ def rescore_cli(
         raise ConfigError("--json writes the summary to standard output: name a file with -o")
     if json and best and output_file is None:
         raise ConfigError("--best --json: the best lines have nowhere to go; name a file with -o")
-    output.refuse_same_file(output_file, [nbest, *([references] if references else [])])
+    output.refuse_same_file(output_file, [nbest, *list_files([references] if references else [])])
     if nbest == references == STDIN:
         raise ConfigError("'-' stands twice: standard input can be read only once")
     names = Names(id_column, text_column, total_column or "total", name, LOGPROBS[base])

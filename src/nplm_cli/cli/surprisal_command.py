@@ -13,6 +13,7 @@ from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.cli.surprisal_report import tell_words, write_report
 from nplm_cli.errors import ConfigError
+from nplm_cli.plain import counted
 
 if TYPE_CHECKING:
     from nplm_cli.query.sentences import SentenceReader
@@ -217,7 +218,8 @@ def surprisal_cli(
     if output_file is not None or times_column is None:
         _write(table, added, rows, output_file, json and times_column is None, marks)
     if not quiet:
-        output.note(f"context: {policy}; surprisal in {BASES[base].unit}")
+        found = counted(sum(len(text.words) for text in texts), "word")
+        output.note(f"{found}; context: {policy}; surprisal in {BASES[base].unit}")
         own_recipe = dataclasses.replace(recipe, format="segmented") if own else recipe
         tell_words(texts, scored, own_recipe, opened.vocabulary.index)
     if times_column is None:

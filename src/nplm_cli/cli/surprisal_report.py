@@ -88,7 +88,6 @@ def tell_words(
     several = sum(word.tokens > 1 for word in words)
     empty = sum(not word.tokens for word in words)
     impossible = sum(word.logprob_e == float("-inf") for word in words)
-    output.note(counted(len(words), "word"))
     if several:
         output.note(
             f"{counted(several, 'word')} of several tokens of the model: their surprisals added up"

@@ -221,7 +221,8 @@ def test_own_words_lose_nothing(text, entries):
     hidden = masked(text, segmenter)
     assert len(hidden) == len(text)
     for start, end in segmenter.fixed(text):
-        assert hidden[start:end] == "字" * (end - start)
+        word = any(map(str.isalnum, text[start:end]))
+        assert hidden[start:end] == ("字" * (end - start) if word else text[start:end])
 
 
 # --- another segmenter --------------------------------------------------------------------------

@@ -226,6 +226,48 @@ def test_folders_are_read_in_a_stable_order_without_hidden_files(tmp_path):
     assert list_files(given_files) == list_files(list_files(given_files)) == given_files
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG picture"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a JPEG picture"),
+        (b"GIF89a\x01\0\x01\0\x80\0\0", "a GIF picture"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP picture"),
+        (b"\x7fELF\x02\x01\x01\0", "a program"),
+        (b"\x93NUMPY\x01\0", "an array of NumPy (.npy)"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"\0\0\0\x18ftypmp42", "a video or picture file (MP4, HEIC ...)"),
+    ],
+)
+def test_what_is_no_text_is_called_by_its_name(data, kind):
+    with pytest.raises(InputError) as caught:
+        of_bytes(data)
+    assert str(caught.value) == f"standard input: {kind}, expected text; leave it out"
+
+
+@pytest.mark.parametrize("text", ["GIF89a is a format", "RIFFs", "MZ", "ID3 tags", "PAR1", "BMW"])
+def test_a_text_may_begin_with_letters_of_a_format(text):
+    assert of_bytes(text.encode()) == [text]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links take rights there")
+def test_links_in_a_folder_are_told_or_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("x")
+    (tmp_path / "in" / "file").symlink_to(tmp_path / "out" / "a")
+    (tmp_path / "in" / "folder").symlink_to(tmp_path / "out")
+    (tmp_path / "in" / ".hidden").symlink_to(tmp_path / "out")
+    events = []
+    assert list_files([str(tmp_path / "in")], events.append) == [str(tmp_path / "in" / "file")]
+    folder = tmp_path / "in" / "folder"
+    assert events == [f"{folder}: a link to a folder, left out; name that folder to read it"]
+    assert list_files([str(folder)]) == [str(folder / "a")]
+    (tmp_path / "in" / "gone").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"gone: a link to nothing \(nowhere\)"):
+        list_files([str(tmp_path / "in")])
+
+
 def test_missing_empty_and_repeated_inputs(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / ".hidden").write_text("x")

@@ -15,26 +15,16 @@ from typing import BinaryIO, NamedTuple, Protocol
 from nplm_cli.corpus.compression import decompressed, gathered
 from nplm_cli.corpus.decoder import Decoder
 from nplm_cli.corpus.encodings import checked_encoding, checked_errors
+from nplm_cli.corpus.foreign import refuse_foreign
 from nplm_cli.corpus.pages import HEAD_BYTES, declared_encoding, is_page, visible_text
 from nplm_cli.errors import ConfigError, InputError, did_you_mean
 
 BLOCK_BYTES = 1 << 20
 STDIN = "-"
 MARKUPS = ("auto", "text", "html")
-# A line is in memory as a whole: this many characters take up to 1 GiB.
+# A line is in memory as a whole: up to 1 GiB as text, and with its words (a sentence, with
+# --sentences line) about 50 bytes a character of English. Corpora of one line are known: text8.
 MAX_LINE_CHARACTERS = 1 << 28
-# First bytes of files that people take for text.
-FOREIGN = {
-    b"PK\x03\x04": "a zip archive (or a document of an office program)",
-    b"\xd0\xcf\x11\xe0": "a document of an office program",
-    b"%PDF-": "a PDF document",
-    b"{\\rtf": "an RTF document",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!\x1a": "a rar archive",
-    b"\x1f\x9d": "data compressed by compress (.Z)",
-    b"\x04\x22\x4d\x18": "data compressed by lz4",
-}
-TAR_MAGIC = slice(257, 262)
 # Enough for the longest byte order mark.
 MARK_BYTES = 8
 
@@ -59,13 +49,15 @@ class Line(NamedTuple):
         return self.number, offset
 
 
-def list_files(inputs: Sequence[str]) -> list[str]:
+def list_files(inputs: Sequence[str], on_event: Callable[[str], None] | None = None) -> list[str]:
     """Return the files behind ``inputs``: files as they are, folders recursively, ``-`` as it is.
 
-    A folder's files come sorted by name, then its subfolders; hidden ones and run directories
-    are skipped. Raises
-    InputError for a missing path, a folder without files and for standard input given twice.
+    A folder's files come sorted by name, then its subfolders; hidden ones and run directories are
+    skipped. So are links to folders, which may lead anywhere and round in circles, and each is told
+    to ``on_event``; links to files are read. Raises InputError for a missing path, a broken link, a
+    folder without files and for standard input given twice.
     """
+    tell = on_event or (lambda event: None)
     if sum(name == STDIN for name in inputs) > 1:
         raise InputError("- given twice: standard input can be read only once")
     files: list[str] = []
@@ -75,14 +67,14 @@ def list_files(inputs: Sequence[str]) -> list[str]:
                 raise InputError(f"{name}: no such file or folder")
             files.append(name)
             continue
-        found = list(_files_below(name))
+        found = list(_files_below(name, tell))
         if not found:
             raise InputError(f"{name}: a folder without files (hidden ones are skipped)")
         files.extend(found)
     return files
 
 
-def _files_below(folder: str) -> Iterator[str]:
+def _files_below(folder: str, tell: Callable[[str], None]) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}") from error
 
@@ -94,8 +86,18 @@ def _files_below(folder: str) -> Iterator[str]:
             if not name.startswith(".")
             and not os.path.exists(os.path.join(parent, name, "tokenizer.json"))
         )
+        for name in folders:
+            path = os.path.join(parent, name)
+            if os.path.islink(path):
+                tell(f"{path}: a link to a folder, left out; name that folder to read it")
         for name in sorted(names):
             path = os.path.join(parent, name)
+            if not name.startswith(".") and not os.path.exists(path):
+                raise InputError(
+                    f"{path}: a link to nothing ({os.readlink(path)}); mend or remove it"
+                    if os.path.islink(path)
+                    else f"{path}: no such file or folder"
+                )
             if not name.startswith(".") and os.path.isfile(path):
                 yield path
 
@@ -132,7 +134,7 @@ def read_lines(
         near = did_you_mean(markup, MARKUPS)
         raise ConfigError(f"--markup {markup!r}: expected auto, text or html{near}")
     tell = on_event or (lambda event: None)
-    for index, name in enumerate(list_files(inputs)):
+    for index, name in enumerate(list_files(inputs, on_event)):
         number = 0
         shown = shown_name(name)
         with open_blocks(name, stdin, digest, on_bytes) as (head, blocks):
@@ -166,7 +168,7 @@ def open_blocks(
     shown = shown_name(name)
     with _open(name, stdin) as file:
         head, blocks = _head(decompressed(_raw_blocks(file, name, digest, on_bytes), shown))
-        _refuse_foreign(head, shown)
+        refuse_foreign(head, shown)
         yield head, blocks
 
 
@@ -213,16 +215,6 @@ def _head(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         kept.append(block)
         size += len(block)
     return b"".join(kept), chain(kept, blocks)
-
-
-def _refuse_foreign(head: bytes, name: str) -> None:
-    kinds = [kind for magic, kind in FOREIGN.items() if head.startswith(magic)]
-    if head[TAR_MAGIC] == b"ustar":
-        kinds.append("a tar archive")
-    if kinds:
-        raise InputError(
-            f"{name}: {kinds[0]}, expected text; unpack it or save it as plain text first"
-        )
 
 
 def split_lines(texts: Iterator[str], name: str = "text") -> Iterator[list[str]]:

@@ -247,6 +247,21 @@ def test_undamaged_hong_kong_text_is_not_replaced():
     assert "喺" in found[-1]
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "latin-1"])
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_another_name_for_utf_8_is_warned_of(encoding, size, monkeypatch):
+    monkeypatch.setattr(readers, "BLOCK_BYTES", size)
+    data = ("é" * 10 + "\n").encode()
+    shown = {"gbk": "GBK", "cp1252": "CP1252", "latin-1": "ISO8859-1"}[encoding]
+    warning = f"warning: standard input: the bytes are valid UTF-8, read as {shown} as asked"
+    assert lines(data, encoding=encoding) == [data[:-1].decode(encoding)]
+    assert told(data, encoding=encoding) == [warning]
+    for other in (data[2:], data + "é".encode(encoding)[:1] * 2, b"abc\n" * 9):
+        assert told(other, encoding="latin-1") == []
+    assert told(data, encoding="utf-8") == []
+    assert told(SIMPLIFIED.encode("gbk"), encoding="gbk") == []
+
+
 # --- UTF-16 and UTF-32 ---------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ LARGEST_SAMPLE = 1 << 22
 # More zeros than this share are no damaged text but other data.
 BINARY_SHARE = 0.01
 _MARK = "\ufeff"
+# So many characters beyond ASCII are no other encoding that happens to be valid UTF-8.
+UTF8_CHARACTERS = 10
 
 
 class Decoder:
@@ -56,6 +58,8 @@ class Decoder:
         self._keep_marks = keep_marks
         self._declared = declared
         self._on_event = on_event or (lambda event: None)
+        # Whether the bytes so far are UTF-8, though another encoding was named.
+        self._utf8 = Utf8Check() if self.named and not encoding.startswith("utf") else None
         self._bytes = 0  # decoded so far
         self._lines = 0  # line ends in them
         self._after_cr = False
@@ -83,6 +87,8 @@ class Decoder:
                     errors = REPLACING if self._lossy else "strict"
                     decoder = codecs.getincrementaldecoder(self.encoding)(errors)
                 text = self._decoded(decoder, block, final=False)
+            if self._utf8 is not None:
+                self._utf8.take(block)
             yield self._checked(text)
             self._bytes += len(block)
         if decoder is not None and (text := self._decoded(decoder, b"", final=True)):
@@ -203,6 +209,11 @@ class Decoder:
         return text
 
     def _tell_what_was_changed(self) -> None:
+        if self._utf8 is not None and self._utf8.is_utf8():
+            self._on_event(
+                f"warning: {self.name}: the bytes are valid UTF-8, read as "
+                f"{shown_encoding(self.encoding)} as asked"
+            )
         if self._marks:
             self._on_event(
                 f"{self.name}: {self._marks:,} byte order marks (U+FEFF) inside the text left out"
@@ -246,6 +257,31 @@ class Decoder:
             f"{self.name}:{self._lines + 1}: byte {data_start + start}: {bad} "
             f"is not {shown_encoding(self.encoding)}{why}; {self._cure or cure}"
         )
+
+
+class Utf8Check:
+    """Whether blocks are valid UTF-8 with enough characters beyond ASCII to be no accident."""
+
+    def __init__(self) -> None:
+        self._decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+        self._number = 0
+
+    def take(self, block: bytes, final: bool = False) -> None:
+        """Look at a block; after the first mistake at none."""
+        if self._decoder is None:
+            return
+        try:
+            text = self._decoder.decode(block, final)
+        except UnicodeDecodeError:
+            self._decoder = None
+            return
+        if self._number < UTF8_CHARACTERS and not text.isascii():
+            self._number += sum(not character.isascii() for character in text)
+
+    def is_utf8(self) -> bool:
+        """Answer, after the last block."""
+        self.take(b"", final=True)
+        return self._decoder is not None and self._number >= UTF8_CHARACTERS
 
 
 def _state(decoder: codecs.IncrementalDecoder) -> tuple[bytes, int]:

@@ -43,7 +43,7 @@ BAD_TEXTS = {
     "blank.txt": ("blank.txt", "no text found"),
     "folder": ("folder", "without files"),
     "hidden": ("hidden", "without files"),
-    "binary.txt": ("binary.txt", "binary", "byte 8"),
+    "binary.txt": ("binary.txt", "a PNG picture"),
     "undecodable.txt": ("undecodable.txt:21: byte 223", "--encoding"),
     "short.gz": ("short.gz", "cut short", "fetch"),
     "damaged.gz": ("damaged.gz", "corrupt", "fetch"),

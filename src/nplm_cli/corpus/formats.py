@@ -104,7 +104,7 @@ def read_sentences(
     ``read_lines`` and, without a recipe, ``read_user_words``; InputError as well, at the end, when
     there was no token at all.
     """
-    files = list_files(inputs)
+    files = list_files(inputs, on_event)
     shown = list(inputs)
     counts = ReadCounts(files=len(files))
     lines = read_lines(

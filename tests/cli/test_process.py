@@ -208,21 +208,6 @@ def test_no_color_and_no_terminal(ffn, environment, setting):
         assert "\x1b" not in shown
 
 
-def test_any_hash_seed_and_process_give_the_same_bytes(spawn, train, texts, tmp_path, sha256):
-    found = set()
-    options = ("--dim", 4, "--hidden", 4, "--threads", 1, "--steps", 8, "--dropout", 0.3, "-q")
-    for seed in ("1", "this process"):  # which has a seed of its own
-        run = tmp_path / seed
-        line = ("train", texts / "en.txt", "-o", run, *options)
-        if seed == "this process":
-            train(*line[1:2], run, *options, steps=False, tiny=False).ok()
-        else:
-            spawn(*line, env={"PYTHONHASHSEED": seed}).ok()
-        names = ("model.safetensors", "vocabulary.tsv", "unknown.tsv", "baseline.safetensors")
-        found.add(tuple(sha256(run / name) for name in names))
-    assert len(found) == 1
-
-
 def test_no_network_is_touched_and_no_terminal_needed(spawn, texts, tmp_path):
     site = tmp_path / "site"
     site.mkdir()

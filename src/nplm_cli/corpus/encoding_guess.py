@@ -52,7 +52,8 @@ CLEAR_MARGIN = 0.4
 # From here on what looks less right than LEAST_SCORE is not Chinese.
 MANY_CHARACTERS = 30
 LEAST_SCORE = 0.6
-LEAST_FREQUENT = 0.1
+LEAST_FREQUENT = 0.1  # unless all are common, as in a list of names
+ALL_COMMON = 0.95
 LEAST_SCORE_OF_DAMAGED = 0.9
 # The characters of Hong Kong stand among others; without these nearly all bytes can be read.
 LEAST_COMMON_OF_HKSCS = 0.6
@@ -283,7 +284,8 @@ def _hardly_chinese(sample: bytes, text: str, evidence: Evidence) -> bool:
     if evidence.foreign:
         return True
     if evidence.number >= MANY_CHARACTERS:
-        return evidence.score < LEAST_SCORE or evidence.frequent < LEAST_FREQUENT
+        rare = evidence.frequent < LEAST_FREQUENT and evidence.common < ALL_COMMON
+        return evidence.score < LEAST_SCORE or rare
     if evidence.number >= CLEAR_CHARACTERS and evidence.score < LEAST_SCORE_OF_FEW:
         return True
     if len(text) > 5 * evidence.number and evidence.common < 0.2:

@@ -41,13 +41,13 @@ def from_file(network: LanguageModel, run: Run, on_event: events.OnEvent = event
     """
     path = run.config.model.vectors
     assert path is not None
+    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
     recorded = run.record.get("vectors_sha256")  # which older runs lack
     if recorded is not None and recorded != sha256_of_file(path):
         raise InputError(
             f"{path}: the vectors have changed since this training began: restore the file, or "
             "start anew with --force"
         )
-    rows, vectors, coverage = initial_rows(path, run.vocabulary.tokens)
     if vectors.shape[1] != run.config.model.dim:
         raise ConfigError(
             f"{path} has vectors of {vectors.shape[1]} dimensions, --dim is "

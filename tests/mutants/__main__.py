@@ -23,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import boundaries
 import engine
 import mixtures
 import networks
@@ -33,7 +34,7 @@ from mutant import Mutant
 import vectors
 
 ROOT = Path(__file__).resolve().parents[2]
-AREAS = (predictions, networks, text, vectors, engine, mixtures)
+AREAS = (predictions, networks, text, vectors, engine, mixtures, boundaries)
 MUTANTS = [mutant for area in AREAS for mutant in area.MUTANTS]
 LIMIT_SECONDS = 600  # a mutant that makes a test run for ever is noticed, too
 PYTEST_FOUND_FAILURES = 1

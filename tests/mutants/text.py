@@ -124,8 +124,8 @@ MUTANTS = (
         "sentences of one document in training and validation",
         (
             "corpus/split.py",
-            "changed = np.any(units[1:, [3, column]] != units[:-1, [3, column]], axis=1)",
-            "changed = np.ones(sentences - 1, bool)",
+            "return np.any(names[1:] != names[:-1], axis=1)",
+            "return np.ones(len(names) - 1, bool)",
         ),
         tests="artifacts",
     ),

@@ -233,7 +233,7 @@ def test_any_source_in_any_cut(parts, size):
     blocks = [source[i : i + size] for i in range(0, len(source), size)]
     for line in visible_text(iter(blocks), "x"):
         assert line.endswith("\n")
-        assert line.strip()
+        assert line.strip(" \t\n\f\r")  # of HTML; Python takes more for white space
 
 
 def test_comments_before_something_else_are_looked_at_once():

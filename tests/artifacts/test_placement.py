@@ -10,7 +10,8 @@ import pytest
 from nplm_cli import atomic, locking, placement
 from nplm_cli.corpus.first_pass import TokenStore, new_types
 from nplm_cli.corpus.formats import Sentence
-from nplm_cli.errors import ConfigError
+from nplm_cli.errors import ArtifactError, ConfigError
+from nplm_cli.query.run import Run
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
@@ -309,3 +310,24 @@ def test_an_old_run_stays_while_its_successor_is_beside_its_place(tmp_path, half
     assert (placement.old_folder(folder) / "config.json").read_text() == ".run.nplm-old"
     assert (folder / "config.json").read_text() == "run"
     assert not (tmp_path / ".run.nplm-gone").exists()
+
+
+def test_a_question_brings_back_an_old_run(tmp_path):
+    """A kill between the two moves; nobody else is at it."""
+    folder = tmp_path / "run"
+    a_run(placement.old_folder(folder), "old")
+    with locking.exclusive(folder):  # somebody is
+        with pytest.raises(ArtifactError, match="no such directory"):
+            Run(folder)
+        assert not folder.exists()
+    Run(folder)
+    assert (folder / "data" / "train.ids").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_question_touches_nothing_where_all_is_in_place(tmp_path):
+    folder = tmp_path / "run"
+    for name in ("run", ".run.nplm-old", ".run.nplm-gone"):
+        a_run(tmp_path / name, name)
+    Run(folder)
+    assert len(list(tmp_path.iterdir())) == 3

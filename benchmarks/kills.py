@@ -38,7 +38,7 @@ from nplm_cli.artifacts import TensorFile  # noqa: E402
 SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
 SETTINGS = (
     "--dim", "16", "--hidden", "16", "--order", "3", "--threads", "1", "--batch", "32",
-    "--dropout", "0.2", "--epochs", "60", "--eval-every", "300", "--checkpoint-every", "0.1", "-q",
+    "--dropout", "0.2", "--epochs", "6", "--eval-every", "40", "--checkpoint-every", "0.1", "-q",
     "--min-count", "2",
 )  # fmt: skip
 _POLL = 0.005

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from nplm_cli.config import CorpusConfig
-from nplm_cli.corpus import cutting
+from nplm_cli.corpus import cutting, readers
 from nplm_cli.corpus.formats import read_sentences
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.errors import ConfigError, InputError, NplmError
@@ -136,7 +136,8 @@ def test_only_what_is_worth_it_is_cut_by_workers(started):
 
 
 @pytest.mark.parametrize("line", [5, 900, 2500])
-def test_a_bad_byte_comes_after_the_sentences_before_it(line):
+def test_a_bad_byte_comes_after_the_sentences_before_it(line, monkeypatch):
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 5000)  # the blocks before the bad one are read
     lines = ["我们今天去北京大学看老师。".encode()] * 3000
     lines[line - 1] = b"\xe6\x88\xff\xff"
 
@@ -150,6 +151,7 @@ def test_a_bad_byte_comes_after_the_sentences_before_it(line):
 
     one = outcome(1)
     assert outcome(2) == one
+    assert bool(one[0]) == (line > 2000)  # none of the bytes that decide the encoding is out
     assert f"standard input:{line}: byte" in one[1]
 
 

@@ -25,6 +25,7 @@ from nplm_cli.corpus.vocabulary import (
     coverage,
     cut_vocabulary,
 )
+from nplm_cli.plain import counted
 
 Inputs = Annotated[
     list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for standard input.")
@@ -64,18 +65,14 @@ def _shown(
 
 def _counts_line(reader: CorpusReader) -> str:
     c = reader.counts
-    extra = f", {_some(c.malformed_total, 'malformed token')}" if c.malformed_total else ""
+    extra = f", {counted(c.malformed_total, 'malformed token')}" if c.malformed_total else ""
     if c.replaced:
-        extra += f", {_some(c.replaced, 'bad byte sequence')} replaced"
+        extra += f", {counted(c.replaced, 'bad byte sequence')} replaced"
     return (
-        f"{_some(c.files, 'file')}, {_some(c.lines, 'line')} ({c.blank_lines:,} blank), "
-        f"{_some(c.sentences, 'sentence')}, {_some(c.tokens, 'token')}, "
-        f"{_some(c.characters, 'character')}{extra}"
+        f"{counted(c.files, 'file')}, {counted(c.lines, 'line')} ({c.blank_lines:,} blank), "
+        f"{counted(c.sentences, 'sentence')}, {counted(c.tokens, 'token')}, "
+        f"{counted(c.characters, 'character')}{extra}"
     )
-
-
-def _some(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 @with_settings("corpus")

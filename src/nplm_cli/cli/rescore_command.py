@@ -140,7 +140,7 @@ def rescore_cli(
     more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
     use = use_caches(opened, more, sentence_reach(cache_reach), running=False)
     scorer = use.open()
-    tell = output.note if not quiet else (lambda text: None)
+    tell = output.teller(quiet)
     found = read_nbest(
         read_exact(nbest, encoding, on_event=tell), format, names, allow_missing=allow_missing
     )

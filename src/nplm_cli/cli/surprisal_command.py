@@ -165,7 +165,7 @@ def surprisal_cli(
     policy = checked_context(context) or opened.config.training.context
     use = use_caches(opened, running=False)
     scorer = use.open()
-    tell = output.note if not quiet else (lambda text: None)
+    tell = output.teller(quiet)
     table = read_table(read_exact(items, encoding, on_event=tell), separator, quoting)
     if table.quoting == "none" and '"' in table.source.text and quoting == "auto":
         tell(

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from nplm_cli.corpus import decoder, readers
 from nplm_cli.corpus.decoder import Decoder
-from nplm_cli.corpus.encoding_guess import guess_encoding, guess_wide
+from nplm_cli.corpus.encoding_guess import guess_encoding
 from nplm_cli.corpus.encodings import checked_encoding, decode_replacing
 from nplm_cli.corpus.readers import read_lines
+from nplm_cli.corpus.wide_guess import guess_wide
 from nplm_cli.errors import ConfigError, InputError
 
 SIMPLIFIED = (

@@ -8,9 +8,9 @@ from nplm_cli.corpus.encoding_guess import (
     CANDIDATES,
     first_mistake,
     guess_encoding,
-    guess_wide,
 )
 from nplm_cli.corpus.encodings import BAD, MARKS, REPLACING, replaced_note, shown_encoding
+from nplm_cli.corpus.wide_guess import guess_wide
 from nplm_cli.errors import InputError
 
 # "auto" decides by so many bytes, and by more while they leave a doubt.

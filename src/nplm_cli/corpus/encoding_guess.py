@@ -67,9 +67,8 @@ SOME_KANA = 0.05  # with fewer frequent characters than Chinese has
 FEW_FREQUENT = 0.3
 LAST_HANGUL = 0xC8
 HANGUL_SHARE = 0.97
-# Characters that are looked at, and bytes of UTF-16.
+# Characters that are looked at.
 SAMPLE_CHARACTERS = 20_000
-WIDE_BYTES = 1 << 16
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 # Three bytes and more: no accident.
 _LONGER = re.compile("[\u0800-\U0010ffff]")
@@ -116,9 +115,9 @@ def guess_encoding(
     so. With ``lossy`` up to a tenth of the characters beyond ASCII may be bad, and of a text with
     few of these a fiftieth of all. None: undecidable, or none of those known here.
     """
-    text = _decoded(sample, "utf-8")
+    text = decoded(sample, "utf-8")
     if text is not None and whole and not _LONGER.search(text):
-        text = _decoded(sample, "utf-8", whole)
+        text = decoded(sample, "utf-8", whole)
     if text is not None:
         match chinese_in_disguise(text, FREQUENT):
             case "chinese":
@@ -140,7 +139,7 @@ def guess_encoding(
 def _guess_chinese(sample: bytes, whole: bool) -> Guess | None:
     found: dict[str, Evidence] = {}
     for encoding in CANDIDATES:
-        text = _decoded(sample, encoding, whole)
+        text = decoded(sample, encoding, whole)
         if text is None or (encoding == "big5hkscs" and "cp950" in found):
             continue
         evidence = weigh(text, encoding)
@@ -178,25 +177,6 @@ def _guess_damaged(sample: bytes) -> Guess | None:
         best = min(found, key=lambda e: found[e])
         return Guess(best)
     return Guess("utf-8") if _hardly_damaged(sample) else None
-
-
-def guess_wide(sample: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark, or an empty string for other bytes.
-
-    Zero bytes are the upper halves of plain characters, and where they stand tells the byte
-    order; but U+4E00 (一) has one, too, at the other place, so what is frequent decides.
-    """
-    sample = sample[:WIDE_BYTES]
-    for encoding, top, second in (("utf-32-le", 3, 2), ("utf-32-be", 0, 1)):
-        if len(sample) >= 8 and not any(sample[top::4]) and max(sample[second::4]) <= 0x10:
-            text = _decoded(sample, encoding)
-            if text and "\0" not in text:
-                return encoding
-    shares = {encoding: _plain_share(sample, encoding) for encoding in ("utf-16-le", "utf-16-be")}
-    best = max(shares, key=lambda encoding: shares[encoding])
-    # A handful of characters can be anything: names of three letters with a NUL between.
-    needed = 0.3 if len(sample) >= 200 else 0.75
-    return best if shares[best] >= needed and shares[best] > 4 * min(shares.values()) else ""
 
 
 def weigh(text: str, encoding: str) -> Evidence:
@@ -240,7 +220,8 @@ def first_mistake(sample: bytes, encoding: str, whole: bool = False) -> int | No
     return None
 
 
-def _decoded(sample: bytes, encoding: str, whole: bool = False) -> str | None:
+def decoded(sample: bytes, encoding: str, whole: bool = False) -> str | None:
+    """The text of ``sample``, whose end may cut a character unless ``whole``, or None."""
     try:
         return codecs.getincrementaldecoder(encoding)("strict").decode(sample, whole)
     except UnicodeError:
@@ -249,7 +230,7 @@ def _decoded(sample: bytes, encoding: str, whole: bool = False) -> str | None:
 
 def _readable(sample: bytes, encoding: str, lossy: bool) -> str | None:
     """The text, if the encoding reads it; ``lossy``: if it reads nine tenths."""
-    text = _decoded(sample, encoding)
+    text = decoded(sample, encoding)
     if text is None and lossy:
         damaged = codecs.getincrementaldecoder(encoding)("replace").decode(sample, False)
         beyond_ascii = sum(not character.isascii() for character in damaged)
@@ -302,23 +283,3 @@ def _hardly_chinese(sample: bytes, text: str, evidence: Evidence) -> bool:
 def _is_lone(word: str) -> bool:
     """Whether of a Latin word one character is beyond ASCII, as of Général with é and n as one."""
     return len(word) > 1 and sum(not character.isascii() for character in word) < len(word) / 2
-
-
-def _plain_share(sample: bytes, encoding: str) -> float:
-    """Share of characters that are usual in some language; 0 when it cannot be a text."""
-    text = _decoded(sample, encoding)
-    if not text or len(text) < 2 or any(character in text for character in "\0\ufffe\uffff"):
-        return 0.0
-    return sum(map(_is_usual, text)) / len(text)
-
-
-def _is_usual(character: str) -> bool:
-    code = ord(character)
-    return (
-        0x20 <= code < 0x7F
-        or character in "\t\n\r"
-        or 0xA0 <= code < 0x600  # letters of Europe and the Near East
-        or 0x3040 <= code < 0x3100  # kana
-        or character in FREQUENT
-        or character in MARKS
-    )

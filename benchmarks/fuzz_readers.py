@@ -11,30 +11,26 @@ fails is kept in ``--keep`` and the exit code is 1. The same seed gives the same
 
 import argparse
 import bz2
+import functools
 import gzip
 import importlib.util
 import io
 import lzma
 import random
-import resource
-import signal
 import sys
 import tempfile
 import time
-import traceback
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+import fuzzing
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus.exact_text import ExactText, read_exact
 from nplm_cli.corpus.formats import read_sentences
 from nplm_cli.corpus.readers import read_lines
 from nplm_cli.corpus.user_words import read_user_words
-from nplm_cli.errors import NplmError
 from nplm_cli.nbest.lists import read_nbest
 from nplm_cli.stimuli.table import read_table
 from nplm_cli.vectors.analogy import read_questions
@@ -66,21 +62,6 @@ TOKENS = (
     b"<script>", b"&#x110000;", b'"', b"\t", b":", b"\x1b[31m", b"\xed\xa0\x80",
     b"\x84\x31\x95\x33", b"a" * 300, b"\0" * 64, b"19980101-01-001-001/m  ",
 )  # fmt: skip
-
-
-@dataclass
-class Tally:
-    """What became of the inputs of one reader."""
-
-    read: int = 0
-    refused: int = 0
-    failures: list[str] = field(default_factory=list)
-    slowest: float = 0.0
-    messages: Counter[str] = field(default_factory=Counter)
-
-
-class TooLong(Exception):
-    """An input took more than its time."""
 
 
 def lines_of(**options: Any) -> Callable[[bytes], None]:
@@ -233,46 +214,6 @@ def mutated(seeds: list[bytes], r: random.Random) -> bytes:
     return bytes(data)
 
 
-def run(kind: str, number: int, seed: int, seconds: float, keep: Path) -> Tally:
-    """Put ``number`` inputs through one reader."""
-    seeds, read = seeds_of(kind)
-    r = random.Random(f"{seed} {kind}")
-    tally = Tally()
-    for i in range(number):
-        data = mutated(seeds, r)
-        began = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            read(data)
-            tally.read += 1
-        except NplmError as error:
-            tally.refused += 1
-            tally.messages[" ".join(str(error).split()[2:6])] += 1
-            if len(str(error).splitlines()) != 1:
-                fail(tally, kind, i, data, keep, f"a message of several lines: {error!r}")
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            fail(tally, kind, i, data, keep, traceback.format_exc())
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        tally.slowest = max(tally.slowest, time.perf_counter() - began)
-    return tally
-
-
-def fail(tally: Tally, kind: str, number: int, data: bytes, keep: Path, why: str) -> None:
-    """Keep an input that was not treated as it should be."""
-    keep.mkdir(parents=True, exist_ok=True)
-    path = keep / f"{kind.replace(', ', '-')}-{number}"
-    path.write_bytes(data)
-    tally.failures.append(f"{path}: {why}")
-
-
-def stop(number: int, frame: FrameType | None) -> None:
-    """End the input at hand."""
-    raise TooLong
-
-
 def main() -> int:
     """Fuzz the readers and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -285,30 +226,21 @@ def main() -> int:
     options = parser.parse_args()
     # Raw Chinese is segmented with jieba: its dictionary is loaded before anything is measured.
     sentences_of(lang="zh", format="raw")("今天我们去看书。".encode())
-    signal.signal(signal.SIGALRM, stop)
-    pages = Path("/proc/self/statm").read_text().split() if sys.platform == "linux" else None
-    if pages is not None:
-        size = int(pages[0]) * resource.getpagesize()
-        limit = size + (options.memory << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limits = fuzzing.Limits(options.seconds, options.memory, options.keep.resolve())
     failed = False
-    print("reader\tinputs\tread\trefused\tfailed\tslowest_ms\tpeak_rss_mib\tseconds")
+    print(fuzzing.table_head(), flush=True)
     for kind in [options.only] if options.only else KINDS:
         missing = {"zst": "zstandard", "pages": "lxml"}.get(kind)
         if missing and importlib.util.find_spec(missing) is None:
             print(f"{kind}\tskipped: no {missing}")
             continue
         began = time.perf_counter()
-        tally = run(kind, options.n, options.seed, options.seconds, options.keep)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        took = time.perf_counter() - began
-        print(
-            f"{kind}\t{options.n}\t{tally.read}\t{tally.refused}\t{len(tally.failures)}\t"
-            f"{1000 * tally.slowest:.0f}\t{peak:.0f}\t{took:.1f}",
-            flush=True,
-        )
+        seeds, read = seeds_of(kind)
+        make = functools.partial(mutated, seeds)
+        tally = fuzzing.run(kind, options.n, options.seed, make, read, limits)
+        print(fuzzing.table_row(kind, tally, time.perf_counter() - began), flush=True)
         for failure in tally.failures[:3]:
-            print(failure, file=sys.stderr)
+            print(failure, file=sys.stderr, flush=True)
         failed = failed or bool(tally.failures)
     return int(failed)
 

@@ -24,6 +24,10 @@ from nplm_cli.opening import open_regular
 FORMAT_VERSION = 1
 # A header larger than this is not ours; read no further (safetensors sets the same bound).
 MAX_HEADER_BYTES = 100_000_000
+# Lists, objects and members of one: a tensor is four of them, and each takes some fifty bytes. What
+# is large in a header of ours is text: the words of vectors.
+MAX_HEADER_ITEMS = 1_000_000
+_ITEM_SIGNS = (b"[", b"{", b'":', *(b"%d," % digit for digit in range(10)))
 # Up to this size a file's checksum is verified whenever it is opened; larger files are
 # memory-mapped and verified on request, because reading them whole would cost more than a query.
 VERIFY_BELOW_BYTES = 64_000_000
@@ -207,8 +211,11 @@ class TensorFile:
                 "not a safetensors file, or cut short"
             )
         self._data_start = 8 + header_bytes
+        encoded = self._map[8 : self._data_start]
+        if sum(map(encoded.count, _ITEM_SIGNS)) > MAX_HEADER_ITEMS:
+            raise ArtifactError(f"{self.path}: its header is not of a safetensors file: corrupt")
         try:
-            header = json.loads(self._map[8 : self._data_start])
+            header = json.loads(encoded)
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"{self.path}: its header is not JSON: corrupt") from error
         if not isinstance(header, dict):

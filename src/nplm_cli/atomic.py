@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ except ImportError:  # Windows
 # A write that fails with one of these says nothing of the file it was for.
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 TEMPORARY_SUFFIX = ".nplm-tmp"
+_OLD = f".old{TEMPORARY_SUFFIX}"
+# Seconds that one of two processes waits while the other moves its files to the same places.
+_PATIENCE = 10.0
 
 
 @contextlib.contextmanager
@@ -42,7 +46,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         return
     with _temporary(path) as (file, temporary):
         yield file
-        _flush(file, temporary)
+        _flush(file, temporary, path)
         os.replace(temporary, path)
     sync_folder(path.parent)
 
@@ -52,19 +56,27 @@ def write_together(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> None:
 
     The old ones wait aside while the new ones take their places, and are put back when one of
     them cannot. A kill in between leaves no file in the first place, never a mixture of old
-    and new ones; the old ones come back with the next attempt. Raises as ``atomic_write`` does.
+    and new ones; the old ones come back with the next attempt. Of two processes that write the
+    same files one is the last. Raises as ``atomic_write`` and ``locking.exclusive`` do.
     """
+    from nplm_cli.locking import exclusive  # which needs this module
+
     paths = [_target(path) for path, _ in parts]
-    _put_back(paths)
     with contextlib.ExitStack() as stack:
         temporaries = []
         for path, (_, write) in zip(paths, parts, strict=True):
             file, temporary = stack.enter_context(_temporary(path))
             write(file)
-            _flush(file, temporary)
+            _flush(file, temporary, path)
             temporaries.append(temporary)
+        stack.enter_context(exclusive(paths[0], _PATIENCE))
+        _put_back(paths)
+        # A first one without the others would come back beside new ones: it gets empty others.
+        empty = [path for path in paths if paths[0].exists() and not path.exists()]
         moved: list[Path] = []
         try:
+            for path in empty:
+                path.touch()
             for path in paths:
                 if path.exists():
                     os.replace(path, _aside(path))
@@ -75,15 +87,22 @@ def write_together(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> None:
             for path in moved:
                 path.unlink(missing_ok=True)
             _put_back(paths)
+            for path in empty:
+                path.unlink(missing_ok=True)
             raise
-    for folder in {path.parent for path in paths}:
-        sync_folder(folder)
-    _put_back(paths)
+        for folder in {path.parent for path in paths}:
+            sync_folder(folder)
+        _put_back(paths)
 
 
 def _aside(path: Path) -> Path:
     """Where an old file waits for all its successors to be in their places."""
-    return path.with_name(f".{path.name}.old{TEMPORARY_SUFFIX}")
+    return path.with_name(f".{path.name}{_OLD}")
+
+
+def is_aside(name: str) -> bool:
+    """Whether a file of this name is an old one that waits for its successors."""
+    return name.endswith(_OLD)
 
 
 def _put_back(paths: Sequence[Path]) -> None:
@@ -143,9 +162,13 @@ def _temporary(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
             os.close(lock)
 
 
-def _flush(file: IO[bytes], temporary: Path) -> None:
+def _flush(file: IO[bytes], temporary: Path, path: Path) -> None:
     file.flush()
-    os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would surprise a shared folder
+    # mkstemp's 0600 would surprise a shared folder; who kept the old file to themselves keep this.
+    mode = 0o666 & ~_umask()
+    with contextlib.suppress(OSError):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    os.chmod(temporary, mode)
     os.fsync(file.fileno())
     file.close()  # Windows renames no open file
 
@@ -181,10 +204,12 @@ def _remove_unlocked(temporary: Path) -> None:
     if fcntl is None:
         temporary.unlink()  # Windows removes no open file
         return
-    descriptor = os.open(temporary, os.O_RDONLY)
+    # Anybody may have put a link or a pipe there.
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        temporary.unlink()
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
     finally:
         os.close(descriptor)
 
@@ -227,14 +252,29 @@ def _umask() -> int:
 
 
 def sync_folder(folder: Path | str) -> None:
-    """Flush the names in a folder to the disk, where the system can."""
-    # Windows cannot open a folder; there the rename alone has to do.
-    with contextlib.suppress(OSError):
+    """Flush the names in a folder to the disk, where the system can; an OSError if it fails."""
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    except OSError:  # Windows cannot open a folder; there the rename alone has to do
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in DISK_FULL:  # anything else: a file system that has no such thing
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for good: their names are flushed."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(exist_ok=True)
+        sync_folder(one.parent)
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
@@ -247,8 +287,9 @@ def remove_stale_temporaries(folder: Path) -> None:
     """Remove the files that a killed process left half-written in ``folder``.
 
     Folders stay: one may hold a run that another process is making; the next training in that
-    place sees to what is left of it.
+    place sees to what is left of it. So do old files that wait for their successors.
     """
     for stale in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        if not stale.is_dir():
-            stale.unlink(missing_ok=True)
+        if not is_aside(stale.name) and not stale.is_dir():
+            with contextlib.suppress(OSError):  # somebody writes it, or may not be disturbed
+                _remove_unlocked(stale)

@@ -8,22 +8,34 @@ always whole; ``.run.nplm-gone``, half deleted. No other run, of whatever name, 
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from nplm_cli.artifacts import read_json
-from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file, sync_folder
+from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file, is_aside, sync_folder
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 from nplm_cli.locking import exclusive
+
+# All that nplm writes into a run, and into its folder of ids.
+RUN_FILES = (
+    *("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "model.safetensors"),
+    *("baseline.safetensors", "checkpoint.safetensors", "metrics.jsonl", "report.json", "data"),
+)
+DATA_FILES = (
+    "index.json",
+    *(f"{p}.{kind}" for p in ("train", "valid", "test") for kind in ("ids", "sentences", "files")),
+)
 
 
 def check_target(folder: Path, force: bool) -> None:
     """Raise ConfigError unless a run may be made in ``folder`` (``force``: replace one)."""
+    check_mount(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
         raise ConfigError(f"{folder} is a file: name a directory for the run")
-    if not (folder / "config.json").exists():
+    if not _is_of_nplm(folder):
         raise ConfigError(f"{folder} exists and is no run of nplm: name another directory")
     if not force:
         raise ConfigError(
@@ -33,6 +45,32 @@ def check_target(folder: Path, force: bool) -> None:
         raise ConfigError(
             f"{folder} holds a homework, whose runs would be gone with it: name another directory"
         )
+    foreign = sorted(_foreign(folder))
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise ConfigError(
+            f"{folder} holds what is no part of a run and would be gone with it: "
+            f"{', '.join(foreign[:3])}{more}: move it away, or name another directory"
+        )
+
+
+def check_mount(folder: Path) -> None:
+    """Raise ConfigError for a folder that no other can take the place of."""
+    if os.path.ismount(folder):
+        raise ConfigError(
+            f"{folder} is where a disk is mounted, and no run takes its place: name a folder in it"
+        )
+
+
+def _is_of_nplm(folder: Path) -> bool:
+    """Whether the folder's config.json is one of nplm, as far as it can still be read."""
+    if not (folder / "config.json").is_file():
+        return False
+    try:
+        record = read_json(folder / "config.json")
+    except ArtifactError:  # damaged: what else is there will tell
+        return True
+    return isinstance(record, dict) and "format_version" in record
 
 
 def _is_homework(folder: Path) -> bool:
@@ -40,6 +78,20 @@ def _is_homework(folder: Path) -> bool:
         return "homework" in read_json(folder / "config.json")
     except (ArtifactError, TypeError):  # damaged: a run like any other
         return False
+
+
+def _foreign(folder: Path, inner: str = "", depth: int = 0) -> Iterator[str]:
+    """Names of what is in a run and not nplm's, from the run on."""
+    for entry in os.scandir(folder):
+        name = inner + entry.name
+        if entry.name in ("data", "components") and entry.is_dir(follow_symlinks=False):
+            yield from _foreign(Path(entry.path), f"{name}/", depth)
+        elif inner.endswith("components/") and entry.name.isdecimal() and depth == 0:
+            yield from _foreign(Path(entry.path), f"{name}/", depth + 1)
+        elif entry.name not in (DATA_FILES if inner.endswith("data/") else RUN_FILES):
+            left_by_a_kill = entry.name.endswith((TEMPORARY_SUFFIX, ".lock", ".nplm-gone"))
+            if not left_by_a_kill or is_aside(entry.name):
+                yield name
 
 
 def old_folder(folder: Path) -> Path:
@@ -59,7 +111,7 @@ def _gone_folder(folder: Path) -> Path:
 def restore_old(folder: Path) -> None:
     """Put an old run back whose successor never got to its place; remove one that has given way."""
     shutil.rmtree(_gone_folder(folder), ignore_errors=True)
-    if not old_folder(folder).is_dir():
+    if not _is_real_folder(old_folder(folder)):
         return
     if not (folder / "config.json").exists():
         _put_back(folder)
@@ -73,10 +125,15 @@ def bring_back(folder: Path) -> None:
     Does nothing while another process is at it, or where nothing may be written.
     """
     folder = Path(os.path.realpath(folder))
-    if (folder / "config.json").exists() or not old_folder(folder).is_dir():
+    if (folder / "config.json").exists() or not _is_real_folder(old_folder(folder)):
         return
     with contextlib.suppress(ConfigError, InputError, OSError), exclusive(folder):
         restore_old(folder)
+
+
+def _is_real_folder(folder: Path) -> bool:
+    """Whether it is a folder and no link to one, which could lead anywhere."""
+    return folder.is_dir() and not folder.is_symlink()
 
 
 def _put_back(folder: Path) -> None:
@@ -123,9 +180,12 @@ def move_into_place(staging: Path, folder: Path) -> None:
 
     When this returns, the run is on the disk, whose files were flushed as they were written.
     """
+    restore_old(folder)
+    if folder.exists():
+        with contextlib.suppress(OSError):  # who kept the old run to themselves keep this one
+            os.chmod(staging, stat.S_IMODE(folder.stat().st_mode))
     for inner, _, _ in os.walk(staging):
         sync_folder(inner)
-    restore_old(folder)
     if folder.exists():
         _delete_old(folder)  # one that a kill left there: this run replaces what stands here
         os.replace(folder, old_folder(folder))

@@ -202,8 +202,11 @@ def write_table(
 
 
 def note(text: str) -> None:
-    """Tell the user something on stderr."""
-    print(f"nplm: {plain(text)}", file=sys.stderr, flush=True)
+    """Tell the user something on stderr; where nobody listens any more, the work goes on."""
+    try:
+        print(f"nplm: {plain(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (to the end of the process)
 
 
 def warn(text: str) -> None:

@@ -176,7 +176,8 @@ def ids_dtype(vocabulary_size: int) -> np.dtype:
 def write_index(folder: Path, vocabulary_size: int, parts: dict[str, dict[str, int]]) -> None:
     """Write what is needed to open the parts again."""
     dtype = "uint16" if ids_dtype(vocabulary_size).itemsize == 2 else "uint32"
-    sums = {name: sha256_of_file(folder / f"{name}.ids") for name in parts}
+    files = [f"{name}.{kind}" for name in parts for kind in ("ids", "sentences", "files")]
+    sums = {name: sha256_of_file(folder / name) for name in files}
     index = {"format_version": 1, "dtype": dtype, "parts": parts, "sha256": sums}
     write_json(folder / "index.json", index)
 
@@ -205,9 +206,10 @@ def open_parts(folder: Path) -> dict[str, Part]:
         starts = _map(folder / f"{name}.sentences", np.dtype("<i8"))
         if len(ids) != counts["predictions"] or len(starts) != counts["sentences"] + 1:
             raise ArtifactError(f"{folder / name}.ids: not as long as index.json says: damaged")
-        if sums.get(name) != sha256_of_file(folder / f"{name}.ids"):
-            raise ArtifactError(f"{folder / name}.ids: checksum differs: damaged; train anew")
         files = _map(folder / f"{name}.files", np.dtype("<i8"))
+        for file in (f"{name}.ids", f"{name}.sentences", f"{name}.files"):
+            if sums.get(file) != sha256_of_file(folder / file):
+                raise ArtifactError(f"{folder / file}: checksum differs: damaged; train anew")
         if not (_ascends(starts, len(ids)) and starts[-1] == len(ids)):
             raise ArtifactError(f"{folder / name}.sentences: not where sentences begin: damaged")
         if bool(len(ids)) != bool(len(files)) or not _ascends(files, len(ids) - 1):

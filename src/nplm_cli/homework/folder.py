@@ -13,6 +13,7 @@ from typing import Any
 
 from nplm_cli import events
 from nplm_cli.artifacts import TEMPORARY_SUFFIX, remove_stale_temporaries, write_json
+from nplm_cli.atomic import sync_folder
 from nplm_cli.corpus.preparation import check_sources
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
@@ -45,6 +46,7 @@ def open_folder(
     the texts.
     """
     _check_place(folder)
+    restore_homework(folder)
     inner = [name for base in ("figures", *CORPORA.values()) for name in names_in(folder, base)]
     check_inside(folder, (PLAN_FILE, *_FILES, "figures", *CORPORA.values(), *inner))
     runs = plan.runs(folder)
@@ -145,15 +147,70 @@ def _make(
         check(runs)
         write_json(staging / PLAN_FILE, plan.to_json(argv))
         _make_folder(folder, folder)
-        _remove_homework(folder)
-        # With its plan in place, runs that a kill keeps from moving are made anew.
-        os.replace(staging / PLAN_FILE, folder / PLAN_FILE)
-        for run in runs:
-            place = folder / run.folder.relative_to(staging)
-            place.parent.mkdir(exist_ok=True)
-            os.replace(run.folder, place)
+        for inner, _, _ in os.walk(staging):
+            sync_folder(inner)
+        try:
+            _put_aside(folder)
+            # With its plan in place, runs that a kill keeps from moving are made anew.
+            os.replace(staging / PLAN_FILE, folder / PLAN_FILE)
+            for run in runs:
+                place = folder / run.folder.relative_to(staging)
+                place.parent.mkdir(exist_ok=True)
+                os.replace(run.folder, place)
+            for changed in {folder, *(run.folder.parent for run in plan.runs(folder))}:
+                sync_folder(changed)
+        except BaseException:
+            if not (staging / PLAN_FILE).exists():  # it has come, and goes with its runs
+                (folder / PLAN_FILE).unlink()
+                for run in plan.runs(folder):
+                    shutil.rmtree(run.folder, ignore_errors=True)
+                _remove_empty(folder)
+            restore_homework(folder)
+            raise
+        restore_homework(folder)
+    except OSError as error:
+        if isinstance(error.filename, str):
+            error.filename = error.filename.replace(str(staging), str(folder), 1)
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    """Where an old homework waits for the plan of its successor, and is deleted after."""
+    return folder / f".old{TEMPORARY_SUFFIX}"
+
+
+def _put_aside(folder: Path) -> None:
+    """Move what a homework wrote aside, its plan first, and leave everything else."""
+    if not (folder / PLAN_FILE).exists():
+        return
+    aside = _aside(folder)
+    aside.mkdir()
+    for path in (folder / PLAN_FILE, *_written(folder)):
+        target = aside / path.relative_to(folder)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(path, target)
+    sync_folder(folder)
+
+
+def restore_homework(folder: Path) -> None:
+    """Put an old homework back that has no successor; delete one that has."""
+    aside = _aside(folder)
+    if aside.is_symlink() or not aside.is_dir():
+        return
+    if not (folder / PLAN_FILE).exists():
+        # The plan last: until then a kill leaves the rest to the next attempt.
+        for path in (*_written(aside), aside / PLAN_FILE):
+            place = folder / path.relative_to(aside)
+            place.parent.mkdir(exist_ok=True)
+            if place.is_dir():  # of a successor that never got its plan
+                shutil.rmtree(place)
+            if path.exists():
+                os.replace(path, place)
+        sync_folder(folder)
+    shutil.rmtree(aside)
+    _remove_empty(folder)
 
 
 def _make_folder(path: Path, folder: Path) -> None:
@@ -163,14 +220,16 @@ def _make_folder(path: Path, folder: Path) -> None:
         raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
 
 
-def _remove_homework(folder: Path) -> None:
-    """Remove what a homework wrote, but for its plan, and leave everything else."""
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
-    for figure in (folder / "figures").glob("*.svg"):
-        figure.unlink()
-    for _, path in _run_folders(folder):
-        shutil.rmtree(path)
+def _written(folder: Path) -> list[Path]:
+    """Files and folders of runs that a homework wrote, but for its plan."""
+    return [
+        *(folder / name for name in _FILES if (folder / name).exists()),
+        *(folder / "figures").glob("*.svg"),
+        *(path for _, path in _run_folders(folder)),
+    ]
+
+
+def _remove_empty(folder: Path) -> None:
     for name in ("figures", *CORPORA.values()):
         with contextlib.suppress(OSError):  # not there, or not empty
             (folder / name).rmdir()

@@ -25,7 +25,8 @@ def main() -> int:
     from nplm_cli.errors import NplmError
     from nplm_cli.locking import exclusive
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides
+        signal.signal(number, signal.SIG_IGN)
     folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
     stopped = threading.Event()
     threading.Thread(target=_wait_for_end, args=(stopped,), daemon=True).start()

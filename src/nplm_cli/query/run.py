@@ -23,16 +23,11 @@ from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import UnknownTypes
 from nplm_cli.ngram import NgramModel
 from nplm_cli.opening import check_inside, names_in
-from nplm_cli.placement import bring_back
+from nplm_cli.placement import RUN_FILES, bring_back
 from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
 from nplm_cli.vectors.keyed import KeyedVectors
 
-# All that nplm writes into a run: none of it may lead elsewhere.
-FILES = (
-    *("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "model.safetensors"),
-    *("baseline.safetensors", "checkpoint.safetensors", "metrics.jsonl", "report.json", "data"),
-)
 # What config.json says of each part of the text.
 PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
 
@@ -82,15 +77,18 @@ class Run:
     Raises ArtifactError, naming the file, when one is missing, damaged or of a newer format.
     """
 
-    def __init__(self, folder: Path | str):
+    def __init__(self, folder: Path | str, *, component: bool = False):
+        """Open a run; a ``component`` of a mixture is only ever where nplm mix has put it."""
         self.folder = Path(folder)
-        bring_back(self.folder)
+        if not component:
+            bring_back(self.folder)
         if not self.folder.is_dir():
             found = "not a directory" if self.folder.exists() else "no such directory"
             raise ArtifactError(f"{folder}: {found}: expected a run that nplm train wrote")
         if not (self.folder / "config.json").is_file():
             raise ArtifactError(f"{folder}: no config.json: not a run directory of nplm train")
-        check_inside(self.folder, (*FILES, *names_in(self.folder, "data")))
+        # None of what nplm writes may lead elsewhere.
+        check_inside(self.folder, (*RUN_FILES, *names_in(self.folder, "data")))
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -127,7 +125,7 @@ class Run:
             return [self]
         found = []
         for number, recorded in enumerate(self.mixture.components, 1):
-            run = Run(component_folder(self.folder, number))
+            run = Run(component_folder(self.folder, number), component=True)
             if run.mixture is not None:
                 raise ArtifactError(f"{run.folder}: a mixture within a mixture: {CURE}")
             if run.vocabulary.tokens != self.vocabulary.tokens:
@@ -172,7 +170,8 @@ class Run:
         path = self._present("vocabulary.tsv")
         if self.record["data"].get("vocabulary_sha256") not in (None, sha256_of_file(path)):
             raise ArtifactError(
-                f"{path}: changed since this training began: restore it, or start anew with --force"
+                f"{path}: changed since the training began, so that ids stand for other words: "
+                "restore it, or train anew"
             )
 
     @property
@@ -197,7 +196,8 @@ class Run:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The tokens by id."""
+        """The tokens by id; raises ArtifactError when they are not those of the training."""
+        self.check_vocabulary()
         return Vocabulary.load(self._present("vocabulary.tsv"))
 
     @cached_property

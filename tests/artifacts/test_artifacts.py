@@ -6,6 +6,9 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nplm_cli import artifacts
+from nplm_cli import artifacts, atomic
 from nplm_cli.artifacts import (
     TEMPORARY_SUFFIX,
     TensorFile,
@@ -293,6 +296,79 @@ def test_folders_that_are_being_made_or_kept_are_left_alone(tmp_path):
     remove_stale_temporaries(tmp_path)
     assert files_in(tmp_path) == [f".x{TEMPORARY_SUFFIX}", f".x.old{TEMPORARY_SUFFIX}"]
     assert (tmp_path / f".x.old{TEMPORARY_SUFFIX}" / "model.safetensors").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_what_was_kept_to_oneself_stays_so(tmp_path):
+    (tmp_path / "file").touch(0o600)
+    write_bytes(tmp_path / "file", b"new")
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes there")
+def test_a_pipe_that_looks_like_a_temporary_file_is_not_waited_for(tmp_path):
+    pipe = tmp_path / f".file.abcdefgh{TEMPORARY_SUFFIX}"
+    os.mkfifo(pipe)
+    write_bytes(tmp_path / "file", b"text")
+    remove_stale_temporaries(tmp_path)
+    assert files_in(tmp_path) == sorted(["file", pipe.name])
+
+
+def test_old_files_that_wait_for_their_successors_are_kept(tmp_path):
+    waiting = tmp_path / f".v.npy.old{TEMPORARY_SUFFIX}"
+    waiting.write_bytes(b"old")
+    remove_stale_temporaries(tmp_path)
+    assert files_in(tmp_path) == [waiting.name]
+
+
+def test_an_old_file_does_not_come_back_beside_new_ones(tmp_path, monkeypatch):
+    """Of a pair there is only the first; a kill comes when the new second one is in its place."""
+    vectors, words = tmp_path / "vectors", tmp_path / "words"
+    vectors.write_bytes(b"old")
+    replace, moves = os.replace, []
+
+    def killed(source, target):
+        if moves and moves[-1] == words:
+            raise SystemExit
+        moves.append(Path(target))
+        replace(source, target)
+
+    class Dead(Exception):
+        pass
+
+    def dead(self, *_, **__):
+        raise Dead
+
+    def write(data):
+        write_together(*((path, lambda file: file.write(data)) for path in (vectors, words)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        patch.setattr(Path, "unlink", dead)  # nothing is mended after a kill
+        with pytest.raises(Dead):
+            write(b"new")
+    assert words.read_bytes() == b"new"
+    assert not vectors.exists()
+    atomic._put_back([vectors, words])  # as the next attempt begins
+    assert (vectors.read_bytes(), words.read_bytes()) == (b"old", b"")
+    write(b"newest")
+    assert (vectors.read_bytes(), words.read_bytes()) == (b"newest", b"newest")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file locks")
+def test_two_exports_to_one_place_do_not_mix(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from nplm_cli.atomic import write_together\n"
+        "a, b, text = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].encode()\n"
+        "for _ in range(60): write_together(*((p, lambda f: f.write(text)) for p in (a, b)))\n"
+    )
+    paths = [str(tmp_path / name) for name in ("vectors", "words")]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, *paths, text]) for text in ("one", "two")
+    ]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert (tmp_path / "vectors").read_bytes() == (tmp_path / "words").read_bytes()
+    assert files_in(tmp_path) == ["vectors", "words"]
 
 
 def test_sha256(tmp_path):
@@ -619,3 +695,11 @@ def test_random_entries(tmp_path_factory, header, size):
     except ArtifactError:
         return
     assert sum(array.nbytes for array in arrays) == size
+
+
+def test_a_header_of_many_small_things_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    encoded = b'{"a":[' + b"[]," * 1_000_001 + b"[]]}"
+    (tmp_path / "file").write_bytes(struct.pack("<Q", len(encoded)) + encoded)
+    monkeypatch.setattr(json, "loads", lambda *_: pytest.fail("all of it was parsed"))
+    with pytest.raises(ArtifactError, match="not of a safetensors file"):
+        TensorFile(tmp_path / "file")

@@ -331,3 +331,71 @@ def test_a_question_touches_nothing_where_all_is_in_place(tmp_path):
         a_run(tmp_path / name, name)
     Run(folder)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+# --- what --force takes -------------------------------------------------------------------------
+
+
+def of_nplm(folder):
+    a_run(folder, "old")
+    (folder / "config.json").write_text('{"format_version": 1, "settings": {}}')
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["thesis.tex", "data/photos", "data/train.txt", "components/1/notes", ".v.npy.old.nplm-tmp"],
+)
+def test_what_is_no_part_of_a_run_is_not_replaced(tmp_path, name):
+    of_nplm(tmp_path / "run")
+    placement.check_target(tmp_path / "run", True)
+    (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run" / name).write_text("years of work")
+    with pytest.raises(ConfigError, match=rf"would be gone with it: {name}: move it away"):
+        placement.check_target(tmp_path / "run", True)
+
+
+def test_all_that_nplm_writes_or_leaves_is_replaced(tmp_path):
+    folder = tmp_path / "run"
+    of_nplm(folder)
+    for name in placement.RUN_FILES[:-1]:
+        (folder / name).touch()
+    for name in ("index.json", "test.files", ".train.ids.abcdefgh.nplm-tmp"):
+        (folder / "data" / name).touch()
+    of_nplm(folder / "components" / "2")
+    for name in (".report.json.abcdefgh.nplm-tmp", "components/.2.lock"):
+        (folder / name).touch()
+    placement.check_target(folder, True)
+
+
+@pytest.mark.parametrize("config", ['{"model_type": "bert"}', "[]", "3"])
+def test_a_folder_of_another_program_is_no_run(tmp_path, config):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(config)
+    with pytest.raises(ConfigError, match="exists and is no run of nplm"):
+        placement.check_target(tmp_path / "run", True)
+
+
+def test_no_run_takes_the_place_of_a_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path).endswith("out"))
+    placement.check_target(tmp_path / "out" / "run", False)
+    with pytest.raises(ConfigError, match=r"out is where a disk is mounted.*name a folder in it"):
+        placement.check_target(tmp_path / "out", False)
+
+
+@posix
+def test_a_run_that_was_kept_to_oneself_stays_so(tmp_path):
+    a_run(tmp_path / "run", "old")
+    (tmp_path / "run").chmod(0o700)
+    successor(tmp_path / "run")
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+@posix
+def test_an_old_run_that_is_a_link_is_not_put_back(tmp_path):
+    """A stranger's folder may hold one, which leads anywhere."""
+    a_run(tmp_path / "outside", "precious")
+    placement.old_folder(tmp_path / "run").symlink_to(tmp_path / "outside")
+    placement.bring_back(tmp_path / "run")
+    placement.restore_old(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "outside" / "config.json").read_text() == "precious"

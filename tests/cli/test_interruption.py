@@ -302,3 +302,16 @@ def test_resume_refuses_another_text_to_measure(nplm, train, texts, tmp_path, pa
     train(texts / "seg.txt", run, f"--{part}", text).ok()
     text.write_text("今天 我 买 书 。\n", "utf-8")
     nplm("train", "--resume", "-o", run, "-q").refused("t.txt", f"the {part} text has changed")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_batch_system_or_a_closed_terminal_ends_it_as_ctrl_c_does(start, texts, tmp_path, name):
+    run = tmp_path / "run"
+    process = start(texts / "seg.txt", "-o", run, *TINY, "--epochs", 5000, "--patience", 0)
+    wait_for(lambda: (run / "checkpoint.safetensors").exists(), process)
+    process.send_signal(getattr(signal, name))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in err.decode().splitlines()[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]

@@ -331,3 +331,14 @@ def test_ctrl_c_wrapped_by_a_library(nplm, ffn, monkeypatch):
     monkeypatch.setattr(describe, "describe", wrapped)
     result = nplm("info", ffn)
     assert (result.code, result.out, result.err) == (130, "", "nplm: interrupted\n")
+
+
+@pytest.mark.parametrize("closed", ["2>&1 >/dev/null | head -n 1", "2>/dev/full"])
+def test_nobody_listens_to_what_a_training_tells(texts, environment, tmp_path, closed):
+    run = tmp_path / "run"
+    line = f"train {texts / 'seg.txt'} -o {run} --dim 4 --hidden 4 --steps 20 --eval-every 2 --threads 1"
+    done = shell(
+        f"({sys.executable} -m nplm_cli {line}; echo $? > {run}.code) {closed}", environment()
+    )
+    assert (tmp_path / "run.code").read_text() == "0\n", done
+    assert (run / "report.json").exists()

@@ -220,3 +220,30 @@ def test_paths_in_a_mixture_are_names_alone(nplm, ffn, ngram, texts, tmp_path):
         (folder / "config.json").write_text(json.dumps(record), "utf-8")
         assert nplm("score", folder, "我 买 书", "-q").ok().out == expected
         assert "\x1b" not in nplm("info", folder).ok().out
+
+
+@pytest.mark.parametrize("beside", ["the run", "a component"])
+def test_a_lock_or_an_old_run_from_a_stranger_leads_nowhere(
+    nplm, run, ngram, texts, tmp_path, beside
+):
+    """Both are names that nplm itself gives; here they are links, in an archive from the web."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    asked = run
+    if beside == "a component":
+        asked = tmp_path / "mixture"
+        nplm("mix", run, ngram, "--tune", texts / "seg.txt", "-o", asked, "-q").ok()
+        run = asked / "components" / "1"
+    old = run.with_name(f".{run.name}.nplm-old")
+    (run.with_name(f".{run.name}.lock")).symlink_to(precious)
+    shutil.move(run, old)
+    for words in (("info", asked), ("train", "--resume", "-o", asked)):
+        result = nplm(*words)
+        assert result.code == 2, result
+    assert precious.read_text() == "precious"
+    assert not run.exists()
+    (run.with_name(f".{run.name}.lock")).unlink()
+    shutil.move(old, tmp_path / "outside")
+    old.symlink_to(tmp_path / "outside")
+    assert nplm("predict", asked, "我").code == 2
+    assert not run.exists()

@@ -5,7 +5,9 @@ Nothing is trained here: preparing is what decides.
 
 import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -279,3 +281,75 @@ def test_links_out_of_the_folder_are_refused(corpus, tmp_path):
         (out / name).unlink()
     opened(made, out)
     assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("fails", range(1, 13))
+def test_an_old_homework_comes_back_when_its_successor_cannot_move_in(
+    corpus, tmp_path, monkeypatch, fails
+):
+    out = tmp_path / "out"
+    opened(plan(corpus), out)
+    (out / "report.md").write_text("old")
+    (out / "mine.txt").write_text("not of nplm")
+    before, moves, replace = contents(out), [], os.replace
+
+    def failing(source, target):
+        if out in Path(target).parents and ".nplm-tmp" not in os.path.basename(source):
+            moves.append(target)
+            if len(moves) == fails:
+                raise OSError(errno.EIO, "Input/output error", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    if fails > 7:  # plan, report and two runs aside; plan and two runs in
+        opened(plan(corpus, dim=5), out, force=True)
+        assert len(moves) == 7
+        assert not (out / "report.md").exists()
+    else:
+        with pytest.raises(OSError, match="Input/output") as caught:
+            opened(plan(corpus, dim=5), out, force=True)
+        assert "nplm-tmp" not in str(caught.value)
+        assert contents(out) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "train.txt"]
+
+
+def test_a_kill_while_an_old_homework_gives_way(corpus, tmp_path, monkeypatch):
+    """Whatever was moved, the next command finds the old homework, or makes the new one."""
+    out = tmp_path / "out"
+    opened(plan(corpus), out)
+    before, replace = contents(out), os.replace
+    for fails in range(1, 7):
+        moves = []
+
+        def killed(source, target, moves=moves, fails=fails):
+            if out in Path(target).parents and ".nplm-tmp" not in os.path.basename(source):
+                moves.append(target)
+                if len(moves) == fails:
+                    raise Killed
+            replace(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", killed)
+            patch.setattr(folder_module, "restore_homework", lambda folder: None)
+            patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+            patch.setattr(Path, "unlink", lambda *_, **__: None)
+            with pytest.raises(Killed):
+                opened(plan(corpus, dim=5), out, force=True)
+        changed = (out / "config.json").exists() and (
+            (out / "config.json").read_bytes() != before[out / "config.json"]
+        )
+        if changed:
+            assert fails > 4
+            runs, _ = opened(plan(corpus, dim=5), out)
+            assert all((run.folder / "config.json").exists() for run in runs)
+            shutil.rmtree(out)
+            opened(plan(corpus), out)
+            before = contents(out)
+        else:
+            opened(plan(corpus), out)
+            assert contents(out).keys() == before.keys()
+        shutil.rmtree(tmp_path / ".out.nplm-tmp", ignore_errors=True)
+
+
+class Killed(BaseException):
+    """What no code can catch."""

@@ -158,7 +158,7 @@ def test_rows_are_settled_in_time(training, in_rows_from, monkeypatch, most):
         np.testing.assert_allclose(weights_of(often)[name], expected, atol=2e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("least", [2, 1000])
+@pytest.mark.parametrize("least", [2, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", ["sampled", "nce"])
 @pytest.mark.parametrize("stops", [(1,), (7, 9), (3, 4, 14)], ids=str)
 def test_resumed_is_uninterrupted(training, in_rows_from, loss, stops, least):

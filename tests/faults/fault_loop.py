@@ -173,16 +173,20 @@ class Case:
         shutil.copytree(self.template, self.place)
 
     def points(self, fault: Fault) -> list[int]:
-        """Numbers of the changes that a fault can hit: one of half a write hits writes alone."""
-        return [
+        """Numbers of the changes that a fault can hit: one of half a write hits writes alone.
+
+        A power cut comes after the last one, too: what a command has told to be done is done.
+        """
+        points = [
             number
             for number, (kind, _) in enumerate(self.changes, 1)
             if kind == "write" or fault.cuts or not fault.half
         ]
+        return [*points, len(self.changes) + 1] if fault.lossy else points
 
     def fail_at(self, fault: Fault, point: int) -> None:
         """Let one change fail; raises Loss."""
-        kind, path = self.changes[point - 1]
+        kind, path = [*self.changes, ("end", None)][point - 1]
         try:
             self._fail_at(fault, point)
         except (AssertionError, Loss) as error:
@@ -197,7 +201,10 @@ class Case:
                 code, out, err = command(*self.words)
             except PowerCut:
                 assert fault.cuts
-        assert disk.at <= len(disk.changes), "no such change"
+            if point > len(self.changes):
+                assert not disk.dead, "one more change"
+                disk.cut()
+        assert disk.at <= len(disk.changes) + 1, "no such change"
         if not fault.cuts:
             assert code is not None
             self._check_message(code, out, err)

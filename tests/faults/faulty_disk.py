@@ -5,6 +5,13 @@ flushed, renamed, linked, removed, and folders. What the counting misses is not 
 but one that is not tested, so it is found, too: Python's audit events name every change of a name
 and every file that is opened (``FaultyDisk.unseen``), and the system counts the bytes
 (``FaultyDisk.written``).
+
+Without power, "power" loses what was appended since a file was flushed, and no name; "names" loses
+all names, too, that were made, changed or removed since their folder was flushed, "some" of each
+folder's such changes the last ones, as many as a seeded draw says (names.py). None of them models
+bytes written over others that were flushed (they count as there; nplm writes over none), old bytes
+that a truncated file gets back, later bytes without earlier ones, a flush that lies, and modes,
+times and owners, which count as flushed at once.
 """
 
 import builtins
@@ -12,6 +19,8 @@ import errno
 import functools
 import io
 import os
+import random
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +28,7 @@ from typing import IO, Any
 from unittest import mock
 
 import numpy.lib.format
+from names import Names
 
 
 class PowerCut(BaseException):
@@ -34,6 +44,7 @@ class Fault:
     errno: int | None = None
     half: bool = False  # of the bytes of a write are written first
     lossy: bool = False  # bytes that were not flushed are gone, though their file was renamed
+    names: str = ""  # "all" or "some" of the names whose folder was not flushed are gone, too
 
     @property
     def cuts(self) -> bool:
@@ -49,7 +60,11 @@ FAULTS = {
         Fault("half", "half of a write, then ENOSPC", errno.ENOSPC, half=True),
         Fault("kill", "half of a write, and nothing any more: SIGKILL", half=True),
         Fault("power", "the same, and all bytes gone that were not flushed", half=True, lossy=True),
-    )
+        Fault("names", "and all names since the last flush of their folder are as they were before",
+              half=True, lossy=True, names="all"),
+        Fault("some", "and of the names of each folder as many of the last ones as chance says",
+              half=True, lossy=True, names="some"),
+    )  # fmt: skip
 }
 
 _REAL = {name: getattr(os, name) for name in dir(os)}
@@ -60,6 +75,8 @@ _EVENTS = {
     "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.mkdir": 1, "os.link": 2, "os.symlink": 2,
     "os.chmod": 1, "os.truncate": 1,
 }  # fmt: skip
+# Changes of names; a file that is opened may be new.
+_NAMING = {"open", "mkdir", "link", "unlink", "remove", "rmdir", "rename"}
 _active: "FaultyDisk | None" = None
 
 
@@ -104,6 +121,7 @@ class FaultyDisk:
         self.unseen: list[str] = []
         self._inside = self._away = False
         self._flushed: dict[tuple[int, int], int] = {}  # length on the disk of unflushed files
+        self.names = Names(self.root)
 
     # --- what happens at a change --------------------------------------------------------------
 
@@ -122,13 +140,20 @@ class FaultyDisk:
         act: Callable[[], Any],
         answer: Any = None,
         names: Sequence[str] = (),
+        source: str | None = None,
     ) -> Any:
-        """Count a change and make it, or fail with an error of ``names``."""
+        """Count a change and make it, or fail with an error of ``names``.
+
+        ``source`` is the old name of what is renamed.
+        """
         if self.dead:
             return answer
         self.changes.append((kind, path))
         if self.fault is not None and len(self.changes) == self.at:
             self._fail(names)
+        if path is not None and kind in _NAMING:
+            changed = act
+            act = functools.partial(self.names.make, kind, path, changed, source)
         done = self.untouched(act)
         if path is not None:
             self._away = True
@@ -141,10 +166,18 @@ class FaultyDisk:
         if self.fault.errno is not None:
             between = [arg for name in names for arg in (name, None)][:-1]  # WinError
             raise OSError(self.fault.errno, os.strerror(self.fault.errno), *between)
+        self.cut()
+        raise PowerCut
+
+    def cut(self) -> None:
+        """Let nothing reach the disk any more, and take what the fault takes."""
+        assert self.fault is not None
         self.dead = True
         if self.fault.lossy:
             self.untouched(self._lose)
-        raise PowerCut
+        if self.fault.names:
+            draw = random.Random(self.at) if self.fault.names == "some" else None
+            self.untouched(functools.partial(self.names.lose, draw))
 
     def _lose(self) -> None:
         for folder, _, names in os.walk(self.root):
@@ -177,6 +210,8 @@ class FaultyDisk:
         status = os.fstat(descriptor)
         if not self.dead:
             self._flushed.pop((status.st_dev, status.st_ino), None)
+            if stat.S_ISDIR(status.st_mode):
+                self.names.flush(descriptor)
 
     def unflushed(self) -> list[str]:
         """Files below the root that a power cut would take bytes of."""
@@ -213,7 +248,8 @@ class FaultyDisk:
             # The system names the first path, then the second; a descriptor has no name.
             names = [os.fspath(a) for a in args[: which + 1] if not isinstance(a, int)]
             act = functools.partial(real, *args, **options)
-            return self.change(kind, path, act, names=names)
+            source = os.path.abspath(os.fsdecode(args[0])) if kind == "rename" else None
+            return self.change(kind, path, act, names=names, source=source)
 
         return call
 
@@ -306,6 +342,7 @@ class FaultyDisk:
         _active = None
         for patch in reversed(self._patches):
             patch.stop()
+        self.names.close()
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
         """Note a change that was not counted."""

@@ -7,9 +7,9 @@
 the system tells it, so that a busy machine changes nothing), from its first moment (start, reading,
 first weights, steps, checkpoints) to its last (the report). Then the same command starts anew where
 there is no run yet, or `--resume` goes on. Every other training replaces an old run (--force).
-Between the kills the run is asked: it answers, or there is none yet. When a training is through,
-all files are compared with those of one which nobody killed (sha256, without the times of the
-clock: CLOCK in tests/faults/fault_loop.py), and nothing else may be left.
+Between the kills the run is asked: it answers, or there is none yet, or none of its weights. When a
+training is through, all files are compared with those of one which nobody killed (sha256, without
+the times of the clock: CLOCK in tests/faults/fault_loop.py), and nothing else may be left.
 Exit status 1 when anything differs.
 """
 
@@ -31,7 +31,7 @@ from machine import ROOT, describe, environment, use_checkout
 use_checkout()
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
 
-from fault_loop import CLOCK, command, digests  # noqa: E402
+from fault_loop import CLOCK, check_silence, command, digests  # noqa: E402
 
 from nplm_cli.artifacts import TensorFile  # noqa: E402
 
@@ -174,10 +174,15 @@ def _phase(place: Path, run: Path, before: bytes | None) -> str:
 
 
 def _ask(run: Path) -> None:
-    """Ask the run what there is of it; raises Difference for anything but an answer or a line."""
+    """Ask the run what there is of it; raises Difference when it does not tell what is there."""
     code, out, err = command("score", run, QUESTION, "--json")
-    if not (code == 0 and out) and not (code == 2 and len(err.splitlines()) == 1):
-        raise Difference(f"exit {code}: {err}")
+    if code == 0 and out:
+        return
+    try:
+        assert code == 2, f"exit {code}: {err}"
+        check_silence(run, err)
+    except AssertionError as error:
+        raise Difference(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -69,7 +70,10 @@ def digest(path: Path) -> str:
     elif clock and "nplm-tmp" not in str(path):
         tensors = TensorFile(path, verify=True)
         progress = _timeless(json.loads(tensors.metadata["progress"]), clock)
-        data = repr((progress, tensors.metadata["sha256"])).encode()
+        (size,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + size])
+        del header["__metadata__"]  # names, types, shapes and places stay
+        data = repr((progress, tensors.metadata["sha256"], sorted(header.items()))).encode()
     return hashlib.sha256(data).hexdigest()
 
 
@@ -77,6 +81,20 @@ def _timeless(value: Any, clock: Iterable[str]) -> Any:
     if isinstance(value, dict):
         return {k: _timeless(v, clock) for k, v in value.items() if k not in clock}
     return value
+
+
+def check_silence(run: Path, err: str) -> None:
+    """Raise AssertionError unless a run that does not answer says why, and that is so."""
+    lines = [line for line in err.splitlines() if not line.startswith("nplm: warning: ")]
+    assert len(lines) == 1, err
+    absent = {
+        "no such directory": run,
+        "no config.json": run / "config.json",
+        "no weights yet": run / "model.safetensors",
+    }
+    why = [path for reason, path in absent.items() if f": {reason}: " in lines[0]]
+    assert why, f"does not answer: {err}"
+    assert not why[0].exists(), f"{why[0]} is there: {err}"
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -165,7 +183,11 @@ class Case:
 
     def _ask(self) -> None:
         if self.question:
-            self.answers.add(command(*self.question)[1])
+            code, answer, err = command(*self.question)
+            if code == 0:
+                self.answers.add(answer)
+            else:
+                check_silence(self.place / self.result[0], err)
 
     def restore(self) -> None:
         """Make the place what it was before the command."""
@@ -235,11 +257,14 @@ class Case:
     def _check_state(self, done: bool, cut: bool) -> None:
         if self.question:
             code, answer, err = command(*self.question)
-            assert code == 2 or answer in self.answers, f"answers {answer!r}"
-            assert "Traceback" not in err, err
-            if code == 2 and any(name in self.old for name in self.result):
-                # Without an answer there is the new run, whose training is not that far.
-                assert "no weights yet" in err, err
+            assert code in (0, 2), f"exit {code}: {err}"
+            if code == 0:
+                assert answer in self.answers, f"answers {answer!r}"
+            else:
+                check_silence(self.place / self.result[0], err)
+                if any(name in self.old for name in self.result):
+                    # Without an answer there is the new run, whose training is not that far.
+                    assert "no weights yet" in err, err
         found = self._found()
         old = {n: v for n, v in self.old.items() if n in found or n.split("/")[0] in self.result}
         new = {n: v for n, v in self.new.items() if n in found or n.split("/")[0] in self.result}

@@ -60,11 +60,21 @@ FAULTS = {
         Fault("half", "half of a write, then ENOSPC", errno.ENOSPC, half=True),
         Fault("kill", "half of a write, and nothing any more: SIGKILL", half=True),
         Fault("power", "the same, and all bytes gone that were not flushed", half=True, lossy=True),
-        Fault("names", "and all names since the last flush of their folder are as they were before",
-              half=True, lossy=True, names="all"),
-        Fault("some", "and of the names of each folder as many of the last ones as chance says",
-              half=True, lossy=True, names="some"),
-    )  # fmt: skip
+        Fault(
+            "names",
+            "and all names since the last flush of their folder are as they were before",
+            half=True,
+            lossy=True,
+            names="all",
+        ),
+        Fault(
+            "some",
+            "and of the names of each folder as many of the last ones as chance says",
+            half=True,
+            lossy=True,
+            names="some",
+        ),
+    )
 }
 
 _REAL = {name: getattr(os, name) for name in dir(os)}

@@ -5,10 +5,16 @@
 
 import functools
 import os
+import shutil
 
+import numpy as np
 import pytest
-from fault_loop import Case, cases, make_given
+from fault_loop import Case, Loss, cases, check_silence, digest, make_given
 from faulty_disk import FAULTS, FaultyDisk, PowerCut
+
+from nplm_cli import atomic
+from nplm_cli.artifacts import write_tensors
+from nplm_cli.atomic import sync_folder
 
 # Which of a training's some two hundred changes are tried by default: every so manieth.
 SAMPLE = 67
@@ -59,7 +65,7 @@ def tried(case, faults, every=1):
 def test_every_change_of_a_file_that_is_written(case, name, least):
     made = case(name)
     assert len(made.changes) >= least
-    faults = [FAULTS["full"], FAULTS["half"], FAULTS["power"]]
+    faults = [FAULTS[name] for name in ("full", "half", "power", "names")]
     assert tried(made, faults) > 2 * least
 
 
@@ -69,7 +75,7 @@ def test_every_change_of_a_file_that_is_written(case, name, least):
 def test_some_changes_of_a_run_that_is_made(case, name, least):
     made = case(name)
     assert len(made.changes) >= least
-    tried(made, [FAULTS["full"], FAULTS["power"]], SAMPLE)
+    tried(made, [FAULTS["full"], FAULTS["power"], FAULTS["names"], FAULTS["some"]], SAMPLE)
 
 
 @pytest.mark.parametrize("fault", ["full", "kill"])
@@ -144,6 +150,96 @@ def test_a_power_cut_takes_what_was_not_flushed(tmp_path):
         "kept": b"text",
         "lost": b"",
     }
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_power_cut_takes_names_whose_folder_was_not_flushed(tmp_path, flush):
+    for name in ("old", "gone", "moved", "over"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    before = {path.name: path.is_dir() or path.read_text() for path in tmp_path.iterdir()}
+    with FaultyDisk(tmp_path, FAULTS["names"]) as disk:
+        (tmp_path / "new").write_text("new")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "inner").write_text("inner")
+        os.replace(tmp_path / "new", tmp_path / "old")
+        (tmp_path / "gone").unlink()
+        os.link(tmp_path / "old", tmp_path / "second")
+        os.rename(tmp_path / "moved", tmp_path / "full" / "moved")
+        os.replace(tmp_path / "folder", tmp_path / "empty")
+        shutil.rmtree(tmp_path / "empty")
+        os.replace(tmp_path / "full", tmp_path / "renamed")
+        with pytest.raises(OSError, match="not empty"):
+            (tmp_path / "renamed").rmdir()
+        with open(tmp_path / "old", "ab") as file:
+            os.fsync(file.fileno())  # its bytes, not its name
+        if flush:
+            sync_folder(tmp_path)
+        disk.cut()
+    after = {path.name: path.is_dir() or path.read_text() for path in tmp_path.iterdir()}
+    if flush:
+        assert after == {"old": "new", "second": "new", "over": "over", "renamed": True}
+        assert (tmp_path / "renamed" / "moved").read_text() == "moved"
+    else:
+        assert after == before
+        assert list((tmp_path / "full").iterdir()) == list((tmp_path / "empty").iterdir()) == []
+    assert list(tmp_path.parent.glob(".names-*")) == []
+
+
+def test_of_some_names_the_last_ones_go_of_each_folder(tmp_path):
+    ways = set()
+    for seed in range(40):
+        place = tmp_path / str(seed)
+        (place / "a").mkdir(parents=True)
+        (place / "b").mkdir()
+        with FaultyDisk(place, FAULTS["some"], seed + 1000) as disk:
+            for name in ("a/1", "b/1", "a/2", "b/2"):
+                (place / name).mkdir()
+            os.rename(place / "a" / "2", place / "b" / "3")
+            disk.cut()
+        ways.add(tuple(sorted(str(p.relative_to(place)) for p in place.rglob("[123]"))))
+    assert {(), ("a/1", "a/2", "b/1", "b/2"), ("a/1", "b/1", "b/2", "b/3"), ("b/1",)} <= ways
+    for names in ways:
+        for folder in "ab":  # no later one without the ones before
+            assert f"{folder}/2" not in names or f"{folder}/1" in names
+        assert ("b/3" not in names) or ("a/2" not in names and {"a/1", "b/2"} <= {*names})
+
+
+def test_what_is_told_to_be_done_is_done(case, monkeypatch):
+    """Without the flush of the folder a power cut takes the result after exit 0."""
+    made = case("tokenize")
+    monkeypatch.setattr(atomic, "sync_folder", lambda folder: None)
+    monkeypatch.setattr(made, "changes", made.changes[:-1])
+    with pytest.raises(Loss, match="exit 0 without the new result"):
+        made.fail_at(FAULTS["names"], len(made.changes) + 1)
+
+
+def test_a_run_that_does_not_answer_has_to_say_why(tmp_path):
+    run = tmp_path / "run"
+    nothing = f"nplm: {run}: no such directory: expected a run"
+    weights = f"nplm: {run}/model.safetensors: no weights yet: finish the training"
+    check_silence(run, nothing)
+    run.mkdir()
+    check_silence(run, weights)
+    (run / "model.safetensors").touch()
+    for err in (nothing, weights, "nplm: damaged", f"{nothing}\nmore", ""):
+        with pytest.raises(AssertionError):
+            check_silence(run, err)
+
+
+def test_checkpoints_of_other_names_or_shapes_are_others(tmp_path):
+    one, two = np.arange(6, dtype=np.float32), np.zeros(6, np.float32)
+    meta = {"progress": "{}"}
+    made = []
+    for tensors in (
+        {"a": one, "b": two}, {"a": one, "c": two}, {"a": one, "b": two.reshape(2, 3)},
+        {"a": one, "b": two.view(np.int32)},
+    ):  # fmt: skip
+        path = tmp_path / "checkpoint.safetensors"
+        write_tensors(path, tensors, meta)
+        made.append(digest(path))
+    assert len(set(made)) == 4
 
 
 def test_half_a_write(tmp_path):

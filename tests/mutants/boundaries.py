@@ -26,6 +26,28 @@ MUTANTS = (
         tests="artifacts faults",
     ),
     mutant(
+        "names not flushed",
+        "a power cut after exit 0 takes the new name: the result is gone that was told to be there",
+        (
+            "atomic.py",
+            "    # Windows cannot open a folder; there the rename alone has to do.\n",
+            "    return\n",
+        ),
+        tests="faults",
+    ),
+    mutant(
+        "silent until the report",
+        "a training that was killed does not answer, though its weights are there",
+        (
+            "query/run.py",
+            "        if not path.exists():\n            raise ArtifactError(\n"
+            "                f\"{path}: no weights",
+            "        if not (self.folder / \"report.json\").exists():\n"
+            "            raise ArtifactError(\n                f\"{path}: no weights",
+        ),
+        tests="faults",
+    ),
+    mutant(
         "link out of a run",
         "a training that goes on writes to a file elsewhere",
         ("opening.py", "if not target.is_relative_to(real):", "if target is real:"),

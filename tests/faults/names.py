@@ -59,14 +59,14 @@ class Names:
             return None
         kept_file = self._keep(folder, name)
         if kind in ("unlink", "remove"):
-            done = act()
+            done = self._tried(act, kept_file)
             assert kept_file is not None
             self._note(path, (folder,), lambda: self._bring_back(kept_file, folder, name))
             return done
         assert kind == "rename", kind
         assert source is not None
         old_folder, old_name = self._place(source)
-        done = act()
+        done = self._tried(act, kept_file)
 
         def undo() -> None:
             _REAL["rename"](
@@ -78,6 +78,15 @@ class Names:
 
         self._note(path, (folder, old_folder), undo)
         return done
+
+    def _tried(self, act: Callable[[], Any], kept: str | None) -> Any:
+        """Do what may fail; then there is no second name, which would be counted (st_nlink)."""
+        try:
+            return act()
+        except BaseException:
+            if kept is not None and not os.path.isdir(kept):
+                _REAL["unlink"](kept)
+            raise
 
     def _note(self, path: str, folders: tuple[Folder, ...], undo: Callable[[], None]) -> None:
         self._changes.append(_Change(path, folders, undo))

@@ -30,8 +30,8 @@ MUTANTS = (
         "a power cut after exit 0 takes the new name: the result is gone that was told to be there",
         (
             "atomic.py",
-            "    # Windows cannot open a folder; there the rename alone has to do.\n",
-            "    return\n",
+            "    try:\n        descriptor = os.open(folder, os.O_RDONLY)\n    except OSError:  # Win",
+            "    return\n    try:\n        descriptor = os.open(folder, 0)\n    except OSError:  # Win",
         ),
         tests="faults",
     ),

@@ -20,7 +20,7 @@ MUTANTS = (
         "the file takes its place before it is on the disk: a power cut leaves an empty one",
         (
             "atomic.py",
-            "        _flush(file, temporary)\n        os.replace(temporary, path)\n    sync",
+            "        _flush(file, temporary, path)\n        os.replace(temporary, path)\n    sync",
             "        file.flush()\n        os.replace(temporary, path)\n    sync",
         ),
         tests="artifacts faults",

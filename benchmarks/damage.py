@@ -170,6 +170,89 @@ def damaged_bytes(seeds: list[bytes], r: random.Random) -> bytes:
     return bytes(data)
 
 
+def damaged_elements(seed: bytes, r: random.Random, width: int, begin: int = 0) -> bytes:
+    """Whole elements of ``width`` bytes changed, mostly as many; ``begin``: where they begin."""
+    body = seed[begin:]
+    elements = [body[i : i + width] for i in range(0, len(body), width)]
+    for _ in range(r.choice((1, 1, 2, 3, 8))):
+        if not elements:
+            break
+        i, j = r.randrange(len(elements)), r.randrange(len(elements))
+        value = int.from_bytes(elements[i], "little")
+        match r.randrange(9):
+            case 0 | 1:
+                elements[i] = elements[j]
+            case 2:
+                elements[i], elements[j] = elements[j], elements[i]
+            case 3 | 4:
+                value = (value + r.choice((1, -1, 2, -2))) % 256**width
+                elements[i] = value.to_bytes(width, "little")
+            case 5:
+                elements[i] = r.randrange(20).to_bytes(width, "little")
+            case 6:
+                elements[i] = r.choice((b"\0" * width, b"\xff" * width, b"\xff" + b"\0" * width))[
+                    :width
+                ]
+            case 7 if r.random() < 0.3:
+                del elements[i]
+            case 7 if r.random() < 0.5:
+                elements[i:i] = [elements[j]]
+            case _:
+                elements[i] = elements[i][:-1] + r.randbytes(1)
+    return seed[:begin] + b"".join(elements)
+
+
+def damaged_starts(seed: bytes, r: random.Random, end: int, closed: bool) -> bytes:
+    """Starts of sentences or files: others that rise as they should, or damaged elements.
+
+    ``end`` is where the last one ends, which is one of them if ``closed``.
+    """
+    if r.random() < 0.05:
+        return damaged_bytes([seed], r)
+    if r.random() < 0.4:
+        return damaged_elements(seed, r, 8)
+    starts = {i for (i,) in struct.iter_unpack("<q", seed)}
+    for _ in range(r.choice((1, 2, 5))):
+        starts ^= {r.randrange(1, end)}
+    rising = sorted({0, *starts} | ({end} if closed else set()))
+    return struct.pack(f"<{len(rising)}q", *rising)
+
+
+def damaged_npy(seed: bytes, r: random.Random) -> bytes:
+    """A .npy file of other numbers or another header, or damaged bytes."""
+    kind = r.random()
+    if kind < 0.2:
+        return damaged_bytes([seed], r)
+    (size,) = struct.unpack("<H", seed[8:10])
+    if kind < 0.7:
+        return damaged_elements(seed, r, 4, 10 + size)
+    header = seed[10 : 10 + size].decode("latin-1").strip()
+    for _ in range(r.choice((1, 1, 2))):
+        old, new = r.choice(
+            (("<f4", "<f2"), ("<f4", "<f8"), ("<f4", ">f4"), ("<f4", "<i4"), ("<f4", "|O"),
+             ("False", "True"), (", ", "1, "), ("(", "(1, "), (")", ",)"), ("4", "2"), ("'", '"'),
+             ("shape", "form"), ("1", "2"), ("2", "1"))
+        )  # fmt: skip
+        header = header.replace(old, new, 1)
+    packed = header.encode("latin-1").ljust(size - 1) + b"\n"
+    return seed[:8] + struct.pack("<H", len(packed)) + packed + seed[10 + size :]
+
+
+def same(seed: bytes, data: bytes, suffix: str) -> bool:
+    """Whether an input is its seed, however it is spelled."""
+    try:
+        match suffix:
+            case ".json":
+                return bool(json.loads(data) == json.loads(seed))
+            case ".safetensors":
+                return data == seed or taken_apart(data) == taken_apart(seed)
+            case ".jsonl" | ".tsv" | ".txt":
+                return data.splitlines() == seed.splitlines()
+    except (ValueError, RecursionError, struct.error):
+        return False
+    return data == seed
+
+
 def taken_apart(data: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and tensors of a safetensors file."""
     (size,) = struct.unpack("<Q", data[:8])

@@ -9,8 +9,10 @@ numbers, types and names changed in its JSON, tensors dropped, renamed and resha
 checksum that is right; or noise. The real parser reads it and, where it accepts the file, answers
 a question with it: within ``--seconds``, within ``--memory`` MiB above the start, and either
 accepted or refused with an error for the user (NplmError) of one line. Kinds that begin with
-"command" go through the command line. What fails is kept in ``--keep``; the exit code is then 1.
-The same seed gives the same inputs.
+"command" go through the command line. Checksums are made right beside what is damaged
+(sealing.py), and no input is the file as it was: the share of the accepted ones is that of files
+that were changed and read. ``--messages`` tells what most of the others were refused for. What
+fails is kept in ``--keep``; the exit code is then 1. The same seed gives the same inputs.
 """
 
 import argparse
@@ -30,10 +32,11 @@ from typing import Any
 import damage
 import fuzzing
 import numpy as np
+import sealing
 
-from nplm_cli import artifacts, comparison
+from nplm_cli import artifacts, comparison, events
 from nplm_cli.corpus.recipe import TextRecipe
-from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.corpus.shards import Part, beginning, check_ids, open_parts
 from nplm_cli.corpus.vocabulary import Vocabulary, load_unknown
 from nplm_cli.homework import results as homework_results
 from nplm_cli.homework.plan import load_plan
@@ -42,6 +45,7 @@ from nplm_cli.query.describe import describe
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.query.settings import recorded_settings
+from nplm_cli.run_folders import count_ngrams
 from nplm_cli.vectors.formats import load_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
 from nplm_cli.vectors.pretrained import initial_rows
@@ -167,10 +171,20 @@ def metrics(path: Path) -> None:
 
 
 def parts(folder: Path) -> None:
-    """Open the ids of a run and go through them."""
-    for part in open_parts(folder).values():
+    """Open the ids of a run and do what a training or an evaluation does with them."""
+    run = Run(folder.parent)
+    found = open_parts(folder)
+    check_ids(folder, found, len(run.vocabulary))
+    for part in found.values():
         part.oov()
-        np.asarray(part.starts).sum()
+        beginning(part, 20)
+        scorer = open_scorer(run)
+        for context in ("sentence", "stream"):
+            assert scorer.nll(part, context).shape == part.ids_N.shape
+            assert part.sequence_starts(context)[-1] == part.predictions
+        if part.predictions:
+            counts = count_ngrams(part, run.config, len(run.vocabulary), 2, "kn", events.ignore)
+            counts.next_log_probs([2])
 
 
 def checkpoint_reader() -> Callable[[Path], None]:
@@ -205,14 +219,18 @@ def prepared(pristine: Path, kind: str, run: str) -> Path:
     return place
 
 
+Mutate = Callable[[bytes, random.Random], bytes]
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """A file in a folder, how it is damaged, and what reads it."""
 
     run: str
     file: str
-    mutate: Callable[[bytes, random.Random], bytes]
+    mutate: Mutate
     read: Callable[[Path], None]
+    seal: bool = True
 
     def functions(self, pristine: Path, name: str) -> tuple[fuzzing.Make, fuzzing.Read]:
         """What makes an input, and what reads it."""
@@ -223,9 +241,34 @@ class Kind:
             # A new file: the old one may still be mapped.
             path.unlink(missing_ok=True)
             path.write_bytes(data)
+            if self.seal:
+                sealing.seal(path)
             self.read(path)
 
-        return lambda r: self.mutate(seed, r), read
+        return lambda r: changed(seed, r, self.mutate, path.suffix), read
+
+
+def changed(seed: bytes, r: random.Random, mutate: Mutate, suffix: str) -> bytes:
+    """Damage a file until it is another one."""
+    while True:
+        data = mutate(seed, r)
+        if not damage.same(seed, data, suffix):
+            return data
+
+
+def in_ids(seed: bytes, r: random.Random) -> bytes:
+    """Damage ids as such, mostly."""
+    return in_bytes(seed, r) if r.random() < 0.1 else damage.damaged_elements(seed, r, 2)
+
+
+def in_sentences(seed: bytes, r: random.Random) -> bytes:
+    """Damage starts of sentences as such."""
+    return damage.damaged_starts(seed, r, int.from_bytes(seed[-8:], "little"), closed=True)
+
+
+def in_files(seed: bytes, r: random.Random) -> bytes:
+    """Damage starts of files as such; there are some hundred ids."""
+    return damage.damaged_starts(seed, r, 200, closed=False)
 
 
 def in_bytes(seed: bytes, r: random.Random) -> bytes:
@@ -268,12 +311,12 @@ def kinds() -> dict[str, Kind]:
         "index of ids": Kind(
             "ffn", "data/index.json", damage.damaged_json, lambda path: parts(path.parent)
         ),
-        "ids": Kind("ffn", "data/train.ids", in_bytes, lambda path: parts(path.parent)),
+        "ids": Kind("ffn", "data/train.ids", in_ids, lambda path: parts(path.parent)),
         "starts of sentences": Kind(
-            "ffn", "data/train.sentences", in_bytes, lambda path: parts(path.parent)
+            "ffn", "data/train.sentences", in_sentences, lambda path: parts(path.parent)
         ),
         "starts of files": Kind(
-            "ffn", "data/train.files", in_bytes, lambda path: parts(path.parent)
+            "ffn", "data/train.files", in_files, lambda path: parts(path.parent)
         ),
         "vocabulary": Kind(
             "ffn", "vocabulary.tsv", in_bytes, lambda path: Vocabulary.load(path) and None
@@ -291,8 +334,9 @@ def kinds() -> dict[str, Kind]:
         found[f"model, {family}"] = Kind(
             family, "model.safetensors", damage.damaged_tensors, of_folder
         )
-    for form in ("word2vec", "word2vec-bin", "glove", "npy"):
+    for form in ("word2vec", "word2vec-bin", "glove"):
         found[f"vectors, {form}"] = Kind(form, "v.npy", in_bytes, vectors)
+    found["vectors, npy"] = Kind("npy", "v.npy", damage.damaged_npy, vectors)
     for form in ("word2vec.gz", "word2vec-bin.gz"):
         found[f"vectors, {form}"] = Kind(form, "v.npy", repacked, vectors)
     found["vectors, safetensors"] = Kind("safetensors", "v.npy", damage.damaged_tensors, vectors)
@@ -302,7 +346,15 @@ def kinds() -> dict[str, Kind]:
     return found
 
 
-MUTATORS = {".json": damage.damaged_json, ".jsonl": damage.damaged_lines}
+MUTATORS: dict[str, Mutate] = {
+    ".json": damage.damaged_json,
+    ".jsonl": damage.damaged_lines,
+    ".safetensors": damage.damaged_tensors,
+    ".ids": in_ids,
+    ".sentences": in_sentences,
+    ".files": in_files,
+}
+RESUME = 13  # of the lines below: what reads the most files of a run
 
 
 class Commands:
@@ -350,18 +402,10 @@ class Commands:
                 data = (self.pristine / r.choice(self.files)).read_bytes()
             case 1:
                 data = b""
-            case _ if suffix == ".safetensors":
-                data = damage.damaged_tensors(seed, r)
             case _:
-                data = MUTATORS.get(suffix, in_bytes)(seed, r)
-        return f"{r.randrange(15)} {file}\n".encode() + data
-
-    def _seal(self, ids: Path) -> None:
-        """Give damaged ids the checksum and length that the index asks for."""
-        index = artifacts.read_json(ids.with_name("index.json"))
-        index["sha256"][ids.stem] = artifacts.sha256_of_file(ids)
-        index["parts"][ids.stem]["predictions"] = ids.stat().st_size // 2
-        artifacts.write_json(ids.with_name("index.json"), index)
+                data = changed(seed, r, MUTATORS.get(suffix, in_bytes), suffix)
+        line = RESUME if r.random() < 1 / 3 else r.randrange(15)
+        return f"{line} {file}\n".encode() + data
 
     def read(self, data: bytes) -> None:
         """Put the run together and run the command."""
@@ -370,8 +414,7 @@ class Commands:
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(self.pristine, self.place)
         (self.place / file).write_bytes(body)
-        if file.endswith(".ids") and len(body) % 4:
-            self._seal(self.place / file)
+        sealing.seal(self.place / file)
         line = self.lines()[int(number)]
         code, said = call(*line)
         if code not in (0, 1, 2) or "Traceback" in said or "out of memory" in said:
@@ -402,6 +445,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kinds whose name holds this")
     parser.add_argument("--seconds", type=float, default=5.0, help="at most for one input")
     parser.add_argument("--memory", type=int, default=512, help="MiB at most above the start")
+    parser.add_argument(
+        "-v", "--messages", action="store_true", help="the three most frequent refusals of a kind"
+    )
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
     options = parser.parse_args()
     keep = options.keep.resolve()
@@ -421,6 +467,9 @@ def main() -> int:
             number = max(1, int(options.n * share))
             tally = fuzzing.run(name, number, options.seed, make, read, limits)
             print(fuzzing.table_row(name, tally, time.perf_counter() - began), flush=True)
+            if options.messages:
+                for message, count in tally.most_frequent():
+                    print(f"    {count:6}  {message}", flush=True)
             for failure in tally.failures[:3]:
                 print(failure, file=sys.stderr, flush=True)
             failed = failed or bool(tally.failures)

@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import random
+import re
 import resource
 import signal
 import struct
@@ -47,6 +48,7 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     slowest: float = 0.0
     peak_mib: float = 0.0
+    messages: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Tally") -> None:
         """Take in what a child counted."""
@@ -56,6 +58,12 @@ class Tally:
         self.failures += other.failures
         self.slowest = max(self.slowest, other.slowest)
         self.peak_mib = max(self.peak_mib, other.peak_mib)
+        for message, number in other.messages.items():
+            self.messages[message] = self.messages.get(message, 0) + number
+
+    def most_frequent(self, number: int = 3) -> list[tuple[str, int]]:
+        """Return the most frequent refusals, and how many inputs each of them met."""
+        return sorted(self.messages.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,8 @@ def _one(data: bytes, read: Read, seconds: float, tally: Tally) -> str | None:
         except NplmError as error:
             tally.refused += 1
             message = str(error)
+            short = shortened(message)
+            tally.messages[short] = tally.messages.get(short, 0) + 1
             if len(message.splitlines()) != 1:
                 why = f"a message of several lines: {message!r:.400}"
             elif len(message) > LONGEST_MESSAGE:
@@ -194,6 +204,15 @@ def _one(data: bytes, read: Read, seconds: float, tally: Tally) -> str | None:
         why = traceback.format_exc(limit=-6)
     tally.slowest = max(tally.slowest, time.perf_counter() - began)
     return why
+
+
+def shortened(message: str) -> str:
+    """The first words of a refusal, without the names and numbers that differ between inputs."""
+    message = re.sub(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"", "_", message[:1000])
+    message = re.sub(r"^(nplm: )?/.*?(?=: |$)", "FILE", message)
+    message = re.sub(r"\S*/\S*", "FILE", message)
+    words = re.sub(r"\S*[\d_]\S*", "_", message).split()
+    return " ".join(words[:9])
 
 
 def kept(kind: str, number: int, data: bytes, keep: Path, why: str) -> str:

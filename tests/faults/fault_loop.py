@@ -6,6 +6,7 @@ else is left.
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import io
@@ -22,6 +23,7 @@ from unittest import mock
 
 import typer
 from faulty_disk import Fault, FaultyDisk, PowerCut
+from faulty_reads import FaultyReads
 
 from nplm_cli.artifacts import TensorFile
 from nplm_cli.cli.app import run as nplm
@@ -199,6 +201,10 @@ class Case:
 
         A power cut comes after the last one, too: what a command has told to be done is done.
         """
+        if fault.locks:
+            return [1]
+        if fault.reads:
+            return list(range(1, len(self.reads) + 1))
         points = [
             number
             for number, (kind, _) in enumerate(self.changes, 1)
@@ -208,11 +214,46 @@ class Case:
 
     def fail_at(self, fault: Fault, point: int) -> None:
         """Let one change fail; raises Loss."""
-        kind, path = [*self.changes, ("end", None)][point - 1]
+        if fault.locks:
+            kind, path = "lock", None
+        else:
+            kind, path = [*(self.reads if fault.reads else self.changes), ("end", None)][point - 1]
         try:
-            self._fail_at(fault, point)
+            if fault.locks:
+                self._fail_without_locks()
+            elif fault.reads:
+                self._fail_to_read(point)
+            else:
+                self._fail_at(fault, point)
         except (AssertionError, Loss) as error:
             raise Loss(point, kind, str(path or ""), f"{fault.name}: {error}") from error
+
+    @functools.cached_property
+    def reads(self) -> list[tuple[str, str]]:
+        """What the command reads, of its own place and of what is given beside that."""
+        self.restore()
+        with FaultyReads(self.place.parent) as disk:
+            _done(command(*self.words), self.words)
+        return disk.reads
+
+    def _fail_to_read(self, point: int) -> None:
+        self.restore()
+        with FaultyReads(self.place.parent, point) as disk:
+            code, out, err = command(*self.words)
+        assert point <= len(disk.reads), "no such read"
+        self._check_message(code, out, err, self.place.parent)
+        self._check_state(code == 0, False)
+        self._check_next()
+
+    def _fail_without_locks(self) -> None:
+        import fcntl
+
+        self.restore()
+        error = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        with mock.patch.object(fcntl, "flock", side_effect=error):
+            _done(command(*self.words), self.words)
+        self._check_state(True, False)
+        assert digests(self.place) == self.new
 
     def _fail_at(self, fault: Fault, point: int) -> None:
         self.restore()
@@ -233,7 +274,7 @@ class Case:
         self._check_state(code == 0, fault.cuts)
         self._check_next()
 
-    def _check_message(self, code: int, out: str, err: str) -> None:
+    def _check_message(self, code: int, out: str, err: str, root: Path | None = None) -> None:
         told = [line for line in err.splitlines() if not line.startswith("nplm: warning: ")]
         assert "Traceback" not in err, err
         if code == 0:
@@ -242,7 +283,7 @@ class Case:
         assert not out, f"on stdout: {out}"
         assert len(told) == 1, told
         assert told[0].startswith("nplm: "), told
-        assert str(self.place) in told[0], f"names no file: {told[0]}"
+        assert str(root or self.place) in told[0], f"names no file: {told[0]}"
         assert ".nplm-" not in told[0], f"names a temporary file: {told[0]}"
 
     def _found(self) -> dict[str, str]:
@@ -329,6 +370,16 @@ def cases(given: Path, place: Path) -> list[Case]:
     ):  # fmt: skip
         words = ("export", given / "ffn", place / files[0], "--format", form, "-q")
         made.append(Case(f"export {form}", place, words, files))
+    scored = given / "ffn"
+    made += [
+        Case("rescore", place, ("rescore", scored, given / "nbest.txt", "-o", place / "out", "-q"),
+             ("out",)),
+        Case("surprisal", place, ("surprisal", scored, given / "items.tsv", "--text-column",
+             "sentence", "-o", place / "out", "-q"), ("out",)),
+        Case("align", place, ("align", scored, given / "other", "--dictionary", given / "pairs.txt",
+             "--folds", 2, "--permutations", 0, "--words", 20, "-o", place / "out.vec", "-q"),
+             ("out.source.vec", "out.target.vec")),
+    ]  # fmt: skip
     # The same again, onto an old file.
     for case in made[:]:
         old = tuple(
@@ -352,6 +403,8 @@ def cases(given: Path, place: Path) -> list[Case]:
         "-q",
         "--force",
     )
+    homework = ("homework", text, "-o", run, "--preset", "none", "--archs", "ffn", "--seeds", 1,
+                "--random", 2, "--band", "1-20", "--min-count", 1, *TINY)  # fmt: skip
     run_cases = [
         Case("train", place, train, ("run",), (), resume, ask),
         Case("train --force", place, (*train, "--force"), ("run",), (other,), resume, ask),
@@ -359,6 +412,7 @@ def cases(given: Path, place: Path) -> list[Case]:
         Case("train --arch ngram", place, (*train, *counts), ("run",), (), resume, ask),
         Case("train --arch ngram --force", place, (*train, *counts, "--force"), ("run",), (other,),
              resume, ask),
+        Case("homework", place, homework, ("run",), (), homework),
         Case("mix", place, mix, ("run",), (), mix, ask),
         Case("mix --force", place, mix, ("run",), (other,), mix, ask),
     ]  # fmt: skip
@@ -371,6 +425,12 @@ def make_given(given: Path) -> None:
     for name, seed in (("text", 0), ("other", 7), ("tune", 3)):
         lines = [_sentence(seed + number) for number in range(40)]
         (given / f"{name}.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    sentences = [_sentence(number).strip() for number in range(6)]
+    rows = [f"{i // 2} ||| {text} ||| a= -1 ||| -1" for i, text in enumerate(sentences)]
+    (given / "nbest.txt").write_text("\n".join(rows) + "\n", "utf-8")
+    (given / "items.tsv").write_text("\n".join(["sentence", *sentences]) + "\n", "utf-8")
+    words = sorted({word for number in range(40) for word in _sentence(number).split()})
+    (given / "pairs.txt").write_text("".join(f"{word}\t{word}\n" for word in words), "utf-8")
     for name, text, options in (
         ("ffn", "text", ()), ("kn", "text", ("--arch", "ngram", "--smoothing", "kn")),
         ("other", "other", ()),

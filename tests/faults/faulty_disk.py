@@ -18,6 +18,7 @@ import builtins
 import errno
 import functools
 import io
+import mmap
 import os
 import random
 import stat
@@ -44,6 +45,8 @@ class Fault:
     errno: int | None = None
     half: bool = False  # of the bytes of a write are written first
     lossy: bool = False  # bytes that were not flushed are gone, though their file was renamed
+    reads: bool = False  # fail, instead of changes
+    locks: bool = False  # fail, all of them, instead of changes
     names: str = ""  # "all" or "some" of the names whose folder was not flushed are gone, too
 
     @property
@@ -55,6 +58,18 @@ class Fault:
 FAULTS = {
     fault.name: fault
     for fault in (
+        Fault(
+            "read",
+            "EIO instead of a file that is opened to be read, or of a read",
+            errno.EIO,
+            reads=True,
+        ),
+        Fault(
+            "nolock",
+            "every lock is an ENOLCK, as on some network disks: nothing else fails",
+            errno.ENOLCK,
+            locks=True,
+        ),
         Fault("full", "ENOSPC instead of the change", errno.ENOSPC),
         Fault("broken", "EIO instead of the change", errno.EIO),
         Fault("half", "half of a write, then ENOSPC", errno.ENOSPC, half=True),
@@ -83,7 +98,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 # Audit events of changes, and where their paths stand.
 _EVENTS = {
     "os.rename": 2, "os.remove": 1, "os.rmdir": 1, "os.mkdir": 1, "os.link": 2, "os.symlink": 2,
-    "os.chmod": 1, "os.truncate": 1,
+    "os.chmod": 1, "os.truncate": 1, "os.utime": 1, "os.chown": 1, "os.setxattr": 1,
 }  # fmt: skip
 # Changes of names; a file that is opened may be new.
 _NAMING = {"open", "mkdir", "link", "unlink", "remove", "rmdir", "rename"}
@@ -302,6 +317,22 @@ class FaultyDisk:
         real = functools.partial(_REAL["write"], descriptor)
         return self.write(descriptor, real, data) if descriptor in self.descriptors else real(data)
 
+    def _write_at(self, descriptor: int, data: Any, offset: int) -> int:
+        def real(data: Any) -> int:
+            return int(_REAL["pwrite"](descriptor, data, offset))
+
+        return self.write(descriptor, real, data) if descriptor in self.descriptors else real(data)
+
+    def _uncounted(self, function: str) -> Callable[..., Any]:
+        """Stand in for a function that nplm does without: a call is one that was not tested."""
+
+        def call(*args: Any) -> Any:
+            if any(isinstance(one, int) and one in self.descriptors for one in args[:2]):
+                self.unseen.append(function)
+            return _REAL[function](*args)
+
+        return call
+
     def _send(self, target: int, source: int, offset: int, count: int) -> int:
         """``sendfile``, by which shutil copies."""
         if target not in self.descriptors:
@@ -321,6 +352,10 @@ class FaultyDisk:
         stands_in: dict[str, Callable[..., Any]] = {
             "open": self._open_descriptor,
             "write": self._write_descriptor,
+            "pwrite": self._write_at,
+            "writev": lambda descriptor, pieces: self._write_descriptor(
+                descriptor, b"".join(pieces)
+            ),
             "close": self._close,
             "fsync": functools.partial(self._flush, real_sync),
             "fdatasync": functools.partial(self._flush, real_sync),
@@ -332,7 +367,9 @@ class FaultyDisk:
             "symlink": self._named("symlink", "link", 1),
             "sendfile": self._send,
         }
-        for name in ("mkdir", "rmdir", "unlink", "remove", "chmod"):
+        for name in ("pwritev", "copy_file_range", "posix_fallocate", "splice"):
+            stands_in[name] = self._uncounted(name)
+        for name in ("mkdir", "rmdir", "unlink", "remove", "chmod", "chown", "utime"):
             stands_in[name] = self._named(name, name)
         self._patches = [
             *(mock.patch.object(os, n, f) for n, f in stands_in.items() if hasattr(os, n)),
@@ -362,6 +399,13 @@ class FaultyDisk:
             path, _, flags = args
             if isinstance(path, (str, bytes)) and flags & _WRITING and self._below(path):
                 self.unseen.append(f"open {path!r}")
+        elif event == "mmap.__new__":
+            descriptor, _, access = args[:3]
+            if descriptor in self.descriptors and access not in (
+                mmap.ACCESS_READ,
+                mmap.ACCESS_COPY,
+            ):
+                self.unseen.append(f"map to be written {self.descriptors[descriptor]}")
         elif event in _EVENTS:
             paths = [p for p in args[: _EVENTS[event]] if isinstance(p, (str, bytes))]
             if any(self._below(path) for path in paths):

@@ -238,6 +238,34 @@ def damaged_npy(seed: bytes, r: random.Random) -> bytes:
     return seed[:8] + struct.pack("<H", len(packed)) + packed + seed[10 + size :]
 
 
+def damaged_rows(seed: bytes, r: random.Random, separator: str) -> bytes:
+    """A text of rows and columns whose rows are other ones, mostly as many; or damaged bytes."""
+    if r.random() < 0.25:
+        return damaged_bytes([seed], r)
+    rows = [line.split(separator) for line in seed.decode().split("\n")]
+    for _ in range(r.choice((1, 1, 2, 3))):
+        i, j = r.randrange(len(rows)), r.randrange(len(rows))
+        column = r.randrange(len(rows[i]))
+        old = rows[i][column]
+        match r.randrange(8):
+            case 0:
+                rows[i], rows[j] = rows[j], rows[i]
+            case 1 if r.random() < 0.3:
+                del rows[i]
+                rows = rows or [[""]]
+            case 1 if r.random() < 0.5:
+                rows[i:i] = [list(rows[j])]
+            case 2:
+                rows[i][column] = r.choice(TEXTS[:12] if r.random() < 0.2 else ("词", "-1", "0.5"))
+            case 3 | 4 if old.lstrip("-").replace(".", "", 1).isdigit():
+                rows[i][column] = r.choice((old + "0", "1" + old, old[:-1], "0", "7", "-" + old))
+            case _ if old:
+                k = r.randrange(len(old))
+                new = r.choice("书茶é1 aZ.😀ß")
+                rows[i][column] = old[:k] + new + old[k + r.randrange(2) :]
+    return "\n".join(map(separator.join, rows)).encode("utf-8", "surrogatepass")
+
+
 def same(seed: bytes, data: bytes, suffix: str) -> bool:
     """Whether an input is its seed, however it is spelled."""
     try:
@@ -289,6 +317,8 @@ def damaged_tensors(seed: bytes, r: random.Random) -> bytes:
             del meta[key]
         return put_together(header, body)
     if kind < 0.75:  # other numbers in the tensors
+        if r.random() < 0.5:
+            return put_together(header, damaged_elements(body, r, r.choice((4, 8))))
         changed = bytearray(body)
         for _ in range(r.choice((1, 2, 10, 200))):
             if changed:

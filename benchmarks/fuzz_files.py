@@ -261,6 +261,16 @@ def in_ids(seed: bytes, r: random.Random) -> bytes:
     return in_bytes(seed, r) if r.random() < 0.1 else damage.damaged_elements(seed, r, 2)
 
 
+def in_table(seed: bytes, r: random.Random) -> bytes:
+    """Damage rows of columns with tabs between."""
+    return damage.damaged_rows(seed, r, "\t")
+
+
+def in_words(seed: bytes, r: random.Random) -> bytes:
+    """Damage rows of words with spaces between."""
+    return damage.damaged_rows(seed, r, " ")
+
+
 def in_sentences(seed: bytes, r: random.Random) -> bytes:
     """Damage starts of sentences as such."""
     return damage.damaged_starts(seed, r, int.from_bytes(seed[-8:], "little"), closed=True)
@@ -319,11 +329,11 @@ def kinds() -> dict[str, Kind]:
             "ffn", "data/train.files", in_files, lambda path: parts(path.parent)
         ),
         "vocabulary": Kind(
-            "ffn", "vocabulary.tsv", in_bytes, lambda path: Vocabulary.load(path) and None
+            "ffn", "vocabulary.tsv", in_table, lambda path: Vocabulary.load(path) and None
         ),
-        "vocabulary of a run": Kind("counts, kn", "vocabulary.tsv", in_bytes, of_folder),
+        "vocabulary of a run": Kind("counts, kn", "vocabulary.tsv", in_table, of_folder),
         "unknown words": Kind(
-            "ffn", "unknown.tsv", in_bytes, lambda path: load_unknown(path) and None
+            "ffn", "unknown.tsv", in_table, lambda path: load_unknown(path) and None
         ),
         "baseline": Kind("ffn", "baseline.safetensors", damage.damaged_tensors, of_folder),
         "checkpoint": Kind(
@@ -334,14 +344,14 @@ def kinds() -> dict[str, Kind]:
         found[f"model, {family}"] = Kind(
             family, "model.safetensors", damage.damaged_tensors, of_folder
         )
-    for form in ("word2vec", "word2vec-bin", "glove"):
-        found[f"vectors, {form}"] = Kind(form, "v.npy", in_bytes, vectors)
+    for form, mutate in (("word2vec", in_words), ("word2vec-bin", in_bytes), ("glove", in_words)):
+        found[f"vectors, {form}"] = Kind(form, "v.npy", mutate, vectors)
     found["vectors, npy"] = Kind("npy", "v.npy", damage.damaged_npy, vectors)
     for form in ("word2vec.gz", "word2vec-bin.gz"):
         found[f"vectors, {form}"] = Kind(form, "v.npy", repacked, vectors)
     found["vectors, safetensors"] = Kind("safetensors", "v.npy", damage.damaged_tensors, vectors)
     found["vectors, words of npy"] = Kind(
-        "npy", "v.words.txt", in_bytes, lambda path: vectors(path.with_name("v.npy"))
+        "npy", "v.words.txt", in_words, lambda path: vectors(path.with_name("v.npy"))
     )
     return found
 
@@ -350,6 +360,7 @@ MUTATORS: dict[str, Mutate] = {
     ".json": damage.damaged_json,
     ".jsonl": damage.damaged_lines,
     ".safetensors": damage.damaged_tensors,
+    ".tsv": in_table,
     ".ids": in_ids,
     ".sentences": in_sentences,
     ".files": in_files,

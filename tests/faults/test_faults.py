@@ -4,6 +4,7 @@
 """
 
 import functools
+import mmap
 import os
 import shutil
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from fault_loop import Case, Loss, cases, check_silence, digest, make_given
 from faulty_disk import FAULTS, FaultyDisk, PowerCut
+from faulty_reads import FaultyReads
 
 from nplm_cli import atomic
 from nplm_cli.artifacts import write_tensors
@@ -78,6 +80,21 @@ def test_some_changes_of_a_run_that_is_made(case, name, least):
     tried(made, [FAULTS["full"], FAULTS["power"], FAULTS["names"], FAULTS["some"]], SAMPLE)
 
 
+@pytest.mark.parametrize("name", ["tokenize", "vocab, over an old file"])
+def test_every_read_that_fails(case, name):
+    assert tried(case(name), [FAULTS["read"]]) >= 3
+
+
+@pytest.mark.parametrize("name", ["export npy, over an old file", "train --force", "mix --force"])
+def test_a_disk_without_locks(case, name):
+    assert tried(case(name), [FAULTS["nolock"]]) == 1
+
+
+@pytest.mark.parametrize("name", ["rescore", "surprisal"])
+def test_a_power_cut_before_and_after_what_a_question_writes(case, name):
+    assert tried(case(name), [FAULTS["names"]], 3) >= 2
+
+
 @pytest.mark.parametrize("fault", ["full", "kill"])
 def test_where_an_old_run_gives_way(case, fault):
     """At every move of the folders a question is answered by the old run, or by the new one."""
@@ -109,6 +126,7 @@ def test_a_training_that_was_lengthened_and_cut_short_goes_on(case):
     "name",
     [
         *("tokenize", "vocab", "export word2vec", "export word2vec-bin", "export projector"),
+        *("rescore", "surprisal", "align", "homework"),
         *("train", "train --force", "train --resume", "train --arch ngram --force", "mix"),
     ],
 )
@@ -129,6 +147,60 @@ def test_what_is_not_counted_is_seen(tmp_path):
         disk._patches[0].start()
     assert len(disk.unseen) == 1
     assert "past" in disk.unseen[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda descriptor: os.pwrite(descriptor, b"ab", 1),
+        lambda descriptor: os.writev(descriptor, [b"a", b"b"]),
+        lambda descriptor: os.write(descriptor, b"ab"),
+        lambda descriptor: os.utime(descriptor),
+        lambda descriptor: os.chown(descriptor, os.getuid(), os.getgid()),
+    ],
+)
+def test_changes_by_other_calls_are_counted(tmp_path, change):
+    with FaultyDisk(tmp_path, FAULTS["full"], 2) as disk:
+        descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+        try:
+            with pytest.raises(OSError, match="No space"):
+                change(descriptor)
+        finally:
+            os.close(descriptor)
+    assert len(disk.changes) == 2
+    assert not disk.unseen
+
+
+def test_what_is_written_in_ways_that_nobody_counts_is_seen(tmp_path):
+    with FaultyDisk(tmp_path) as disk:
+        descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+        os.posix_fallocate(descriptor, 0, 10)
+        with mmap.mmap(descriptor, 10):
+            pass
+        with mmap.mmap(descriptor, 10, access=mmap.ACCESS_READ):
+            pass
+        os.close(descriptor)
+    assert disk.unseen == ["posix_fallocate", f"map to be written {tmp_path / 'file'}"]
+
+
+def test_reads_fail_where_they_should(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("text")
+
+    def read(at):
+        with FaultyReads(tmp_path, at) as disk:
+            assert path.read_text() == "text"
+            with open(path, "rb") as file:
+                assert file.read(2) == b"te"
+        return disk.reads
+
+    found = read(0)
+    assert [kind for kind, _ in found if kind == "open"] == ["open", "open"]
+    assert {where for _, where in found} == {str(path)}
+    for at, (kind, _) in enumerate(found, 1):
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            read(at)
+        assert (caught.value.filename is None) == (kind == "read")
 
 
 def test_a_power_cut_takes_what_was_not_flushed(tmp_path):

@@ -42,7 +42,8 @@ MUTANTS = (
             "query/run.py",
             "        if not path.exists():\n            raise ArtifactError(\n"
             "                f\"{path}: no weights",
-            "        if not (self.folder / \"report.json\").exists():\n"
+            "        if not path.exists() or ((self.folder / \"checkpoint.safetensors\").exists()\n"
+            "                and not (self.folder / \"report.json\").exists()):\n"
             "            raise ArtifactError(\n                f\"{path}: no weights",
         ),
         tests="faults",

@@ -9,9 +9,9 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -130,9 +130,13 @@ def check_format(path: Path | str, version: object) -> None:
 
 
 def sha256_of_file(path: Path | str) -> str:
-    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hexadecimal SHA-256 of a file's bytes, read in blocks; an OSError names the file."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a read that fails says nothing of it
+        raise
 
 
 def write_tensors(
@@ -140,7 +144,16 @@ def write_tensors(
     tensors: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write arrays as a safetensors file, atomically, in the order of their names.
+    """Write arrays as a safetensors file, atomically: what ``tensors_writer`` makes."""
+    write = tensors_writer(tensors, metadata)
+    with atomic_write(path) as file:
+        write(file)
+
+
+def tensors_writer(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> Callable[[IO[bytes]], None]:
+    """Return what writes arrays as a safetensors file, in the order of their names.
 
     The metadata gains ``format_version`` and the SHA-256 of the tensor bytes. The same arrays
     and metadata give the same bytes. (The library's writer takes arrays of one process's memory
@@ -165,11 +178,14 @@ def write_tensors(
     }
     encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % 8)
-    with atomic_write(path) as file:
+
+    def write(file: IO[bytes]) -> None:
         file.write(struct.pack("<Q", len(encoded)))
         file.write(encoded)
         for array in arrays.values():
             file.write(_bytes_of(array))
+
+    return write
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nplm_cli.artifacts import read_json
 from nplm_cli.atomic import TEMPORARY_SUFFIX, copy_file, is_aside, sync_folder
-from nplm_cli.errors import ArtifactError, ConfigError, InputError
+from nplm_cli.errors import ArtifactError, ConfigError, InputError, NplmError
 from nplm_cli.locking import exclusive
 
 # All that nplm writes into a run, and into its folder of ids.
@@ -158,7 +158,7 @@ def _delete_old(folder: Path) -> None:
 def staging_folder(folder: Path) -> Iterator[Path]:
     """Make a folder beside ``folder`` that is gone afterwards unless it was moved.
 
-    An OSError about a file in it names that file where it would have come to be.
+    An error about a file in it names that file where it would have come to be.
     """
     staging = _staging(folder)
     shutil.rmtree(staging, ignore_errors=True)
@@ -172,6 +172,8 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
         if isinstance(error, OSError) and isinstance(error.filename, str):
             error.filename = error.filename.replace(str(staging), str(folder), 1)
+        elif isinstance(error, NplmError):
+            error.args = (str(error).replace(str(staging), str(folder)),)
         raise
 
 

@@ -147,7 +147,7 @@ def _checksum(folder: Path) -> str:
     sums = index.get("sha256") if isinstance(index, dict) else None
     if not isinstance(sums, dict):
         raise ArtifactError(f"{folder / 'index.json'}: no checksums")
-    return str(sums.get("train", ""))
+    return str(sums.get("train.ids", ""))
 
 
 def _seen_share(folder: Path, hashes_S: np.ndarray, tell: Callable[[float], None]) -> float:

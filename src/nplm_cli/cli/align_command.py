@@ -74,7 +74,7 @@ def align_cli(
     """
     from nplm_cli.vectors.alignment import align, aligned_spaces
     from nplm_cli.vectors.dictionary import read_dictionary
-    from nplm_cli.vectors.export import FORMATS, save_vectors
+    from nplm_cli.vectors.export import FORMATS, save_together
 
     if format is not None and out is None:
         raise ConfigError("--format is that of -o FILE: name the file, too")
@@ -106,11 +106,9 @@ def align_cli(
     if not quiet:
         output.note(_summary(result))
     if out is not None:
-        written = []
-        for name, space in zip(
-            ("source", "target"), aligned_spaces(keyed_a, keyed_b, entries), strict=True
-        ):
-            written += save_vectors(_named(out, name), space, format or "word2vec")
+        spaces = zip(("source", "target"), aligned_spaces(keyed_a, keyed_b, entries), strict=True)
+        named = [(_named(out, name), space) for name, space in spaces]
+        written = save_together(named, format or "word2vec")
         if not quiet:
             output.note(f"both spaces, {result['dim']} dimensions: {', '.join(map(str, written))}")
     if json:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nplm_cli import events
 from nplm_cli.artifacts import TEMPORARY_SUFFIX, remove_stale_temporaries, write_json
-from nplm_cli.atomic import sync_folder
+from nplm_cli.atomic import make_folders, sync_folder
 from nplm_cli.corpus.preparation import check_sources
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
@@ -215,7 +215,7 @@ def restore_homework(folder: Path) -> None:
 
 def _make_folder(path: Path, folder: Path) -> None:
     try:
-        path.mkdir(exist_ok=True)
+        make_folders(path)
     except OSError as error:
         raise InputError(f"cannot create {folder}: {error.strerror or error}") from error
 

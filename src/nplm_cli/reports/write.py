@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from nplm_cli.artifacts import write_bytes
+from nplm_cli.atomic import make_folders
 from nplm_cli.errors import ConfigError
 from nplm_cli.reports import render
 from nplm_cli.reports.texts import LANGUAGES, Language
@@ -22,7 +23,7 @@ def write_report(folder: Path, results: dict[str, Any], lang: Language) -> list[
     shown = render.view(results, lang)
     found = {f"figures/{drawing.name}.svg": drawing.svg for drawing in render.drawings(shown)}
     found |= {"report.md": render.markdown_text(shown), "report.html": render.html(shown)}
-    folder.joinpath("figures").mkdir(parents=True, exist_ok=True)
+    make_folders(folder / "figures")
     for name, text in found.items():
         write_bytes(folder / name, text.encode("utf-8"))
     return [folder / name for name in found]

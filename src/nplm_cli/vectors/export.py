@@ -14,7 +14,7 @@ from typing import IO, Literal, cast, get_args
 
 import numpy as np
 
-from nplm_cli.artifacts import MAX_HEADER_BYTES, atomic_write, write_tensors
+from nplm_cli.artifacts import MAX_HEADER_BYTES, atomic_write, tensors_writer
 from nplm_cli.atomic import write_together
 from nplm_cli.errors import ArtifactError, ConfigError, did_you_mean
 from nplm_cli.vectors.arrays import words_path
@@ -22,6 +22,9 @@ from nplm_cli.vectors.keyed import KeyedVectors
 
 Format = Literal["word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+# A file, and what writes it.
+_Write = Callable[[IO[bytes]], None]
+_Part = tuple[Path, _Write]
 
 _BLOCK_NUMBERS = 1 << 18
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -47,30 +50,55 @@ def save_vectors(path: str | Path, keyed: KeyedVectors, format: str) -> list[Pat
     format and for a word that the format cannot hold, ArtifactError for vectors that are not
     finite, InputError when the folder cannot be written; nothing is written then.
     """
-    path = Path(path)
-    form = _checked(keyed, format)
-    if form == "safetensors":
-        _save_safetensors(path, keyed)
-        return [path]
-    if form == "npy":
-        stem = path.name.removesuffix(".npy")
-        array_path = path.with_name(stem + ".npy")
-        return _write_pair(
-            (array_path, lambda file: _write_npy(file, keyed)),
-            (words_path(array_path), lambda file: _write_words(file, keyed)),
-        )
-    if form == "projector":
-        return _write_projector(
-            path, lambda file: _write_tsv(file, keyed), lambda file: _write_metadata(file, keyed)
-        )
-    with atomic_write(path) as file:
-        if path.suffix == ".gz":
-            # No name and no time in the header: the same vectors, the same bytes.
-            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                _WRITERS[form](cast(IO[bytes], packed), keyed)
-        else:
-            _WRITERS[form](file, keyed)
-    return [path]
+    return save_together([(path, keyed)], format)
+
+
+def save_together(spaces: Sequence[tuple[str | Path, KeyedVectors]], format: str) -> list[Path]:
+    """Write several spaces as ``save_vectors`` does one, all of them or none."""
+    parts = [
+        part
+        for path, keyed in spaces
+        for part in _parts(Path(path), keyed, _checked(keyed, format))
+    ]
+    return _write_all(parts)
+
+
+def _parts(path: Path, keyed: KeyedVectors, form: Format) -> list[_Part]:
+    """Files of one space, and what writes each; the vectors first, without which it is none."""
+    match form:
+        case "safetensors":
+            return [(path, _safetensors_writer(keyed))]
+        case "npy":
+            array_path = path.with_name(path.name.removesuffix(".npy") + ".npy")
+            return [
+                (array_path, lambda file: _write_npy(file, keyed)),
+                (words_path(array_path), lambda file: _write_words(file, keyed)),
+            ]
+        case "projector":
+            return _projector_parts(
+                path,
+                lambda file: _write_tsv(file, keyed),
+                lambda file: _write_metadata(file, keyed),
+            )
+    writer = _WRITERS[form]
+    if path.suffix != ".gz":
+        return [(path, lambda file: writer(file, keyed))]
+
+    def write_packed(file: IO[bytes]) -> None:
+        # No name and no time in the header: the same vectors, the same bytes.
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            writer(cast(IO[bytes], packed), keyed)
+
+    return [(path, write_packed)]
+
+
+def _write_all(parts: list[_Part]) -> list[Path]:
+    if len(parts) > 1:
+        write_together(*parts)
+    for path, write in parts if len(parts) == 1 else ():
+        with atomic_write(path) as file:
+            write(file)
+    return [path for path, _ in parts]
 
 
 def write_vectors(file: IO[bytes], keyed: KeyedVectors, format: str) -> None:
@@ -107,7 +135,8 @@ def save_sentence_vectors(
             shown = _SURROGATES.sub("\ufffd", " ".join(text.split()))
             file.write(f"{number}\t{shown}\n".encode())
 
-    return _write_projector(Path(path), lambda file: _write_tsv(file, keyed), write_texts)
+    parts = _projector_parts(Path(path), lambda file: _write_tsv(file, keyed), write_texts)
+    return _write_all(parts)
 
 
 def number_sentences(vectors_ND: np.ndarray) -> KeyedVectors:
@@ -227,23 +256,15 @@ def _write_metadata(file: IO[bytes], keyed: KeyedVectors) -> None:
         file.write(b"%s\t%d\n" % (word.encode(), count))
 
 
-def _write_projector(
-    path: Path, vectors: Callable[[IO[bytes]], None], metadata: Callable[[IO[bytes]], None]
-) -> list[Path]:
+def _projector_parts(path: Path, vectors: _Write, metadata: _Write) -> list[_Part]:
     stem = path.name.removesuffix(".tsv").removesuffix(".vectors").removesuffix(".metadata")
-    return _write_pair(
+    return [
         (path.with_name(stem + ".vectors.tsv"), vectors),
         (path.with_name(stem + ".metadata.tsv"), metadata),
-    )
+    ]
 
 
-def _write_pair(*parts: tuple[Path, Callable[[IO[bytes]], None]]) -> list[Path]:
-    """Write files of which one says nothing without the other, the vectors first."""
-    write_together(*parts)
-    return [path for path, _ in parts]
-
-
-def _save_safetensors(path: Path, keyed: KeyedVectors) -> None:
+def _safetensors_writer(keyed: KeyedVectors) -> _Write:
     words = json.dumps(list(keyed.words), ensure_ascii=False, separators=(",", ":"))
     # Escaped once more within the header: twice the size at the very most.
     if 2 * len(words.encode()) > MAX_HEADER_BYTES:
@@ -253,4 +274,4 @@ def _save_safetensors(path: Path, keyed: KeyedVectors) -> None:
     tensors = {"embedding.weight": keyed.vectors}
     if keyed.counts is not None:
         tensors["counts"] = keyed.counts
-    write_tensors(path, tensors, {"words": words, "skip": json.dumps(sorted(keyed.skip))})
+    return tensors_writer(tensors, {"words": words, "skip": json.dumps(sorted(keyed.skip))})

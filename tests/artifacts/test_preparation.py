@@ -1,5 +1,6 @@
 """Text to a folder of ids: counts agree, explicit files win, the vocabulary is of training only."""
 
+import errno
 import itertools
 import json
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from nplm_cli.config import Config
+from nplm_cli.corpus import preparation
 from nplm_cli.corpus.preparation import Sources, check_sources, prepare
 from nplm_cli.corpus.shards import open_parts
 from nplm_cli.corpus.vocabulary import Vocabulary, load_unknown
@@ -177,3 +179,16 @@ def test_sources_are_checked(prepared, tmp_path):
         check_sources(record)
     valid.unlink()
     assert check_sources(record) == [str(valid)]
+
+
+def test_a_text_that_can_no_longer_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text("a b")
+    record = {"sources": {"train": {"inputs": [str(path)], "sha256": "0"}}}
+
+    def broken(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(preparation, "open_regular", broken)
+    with pytest.raises(InputError, match=r"text\.txt: Input/output error"):
+        check_sources(record)

@@ -373,6 +373,8 @@ CHANGES = {
             ("seconds", "long"),
             ("seconds", None),
             ("seconds", -5.0),
+            ("seconds", 10**400),
+            ("step", 2**63),
             ("interval_nats", None),
             ("reference_nats", [1.0]),
             ("finished", 1),

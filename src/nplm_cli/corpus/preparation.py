@@ -161,9 +161,12 @@ def _dictionaries_record(paths: Sequence[str]) -> dict[str, Any]:
 def _sha256(inputs: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in list_files(inputs):
-        with open_regular(path) as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        try:
+            with open_regular(path) as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from error
     return digest.hexdigest()
 
 

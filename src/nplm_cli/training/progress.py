@@ -1,9 +1,9 @@
 """Where a training stands, and when it is over."""
 
 import json
-import math
 from dataclasses import dataclass, fields
 
+from nplm_cli.artifacts import is_count, is_figure
 from nplm_cli.config import TrainingConfig
 
 
@@ -48,11 +48,9 @@ class Progress:
             elif field.name == "lengths":
                 good = value is None or isinstance(json.loads(value), dict)
             elif field.type in (int, "int"):
-                good = type(value) is int and value >= 0
+                good = is_count(value)
             else:
-                good = (value is None and field.default is None) or (
-                    type(value) in (int, float) and math.isfinite(value) and value >= 0
-                )
+                good = (value is None and field.default is None) or is_figure(value)
             if not good:
                 raise ValueError(f"{field.name} is {value!r}")
 

@@ -4,7 +4,6 @@ A model is too sure of what it was trained on, so weights that were fitted there
 other text. Shape suffixes: N tokens, S sentences.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from nplm_cli import events
 from nplm_cli.artifacts import read_json
-from nplm_cli.corpus.preparation import DATA_FOLDER
+from nplm_cli.corpus.preparation import DATA_FOLDER, sha256_of_texts
 from nplm_cli.corpus.readers import STDIN, list_files
 from nplm_cli.corpus.shards import COUNT_BLOCK, Part, open_parts
 from nplm_cli.errors import ArtifactError
@@ -38,12 +37,7 @@ def text_digest(inputs: Sequence[str]) -> str | None:
     paths = list_files(inputs)
     if not all(os.path.isfile(path) for path in paths):  # a pipe
         return None
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+    return sha256_of_texts(inputs)
 
 
 def doubts(

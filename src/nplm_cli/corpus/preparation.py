@@ -155,10 +155,11 @@ def _reading(
 
 def _dictionaries_record(paths: Sequence[str]) -> dict[str, Any]:
     """What tells later whether the dictionaries are what they were."""
-    return {"inputs": [os.path.abspath(path) for path in paths], "sha256": _sha256(paths)}
+    return {"inputs": [os.path.abspath(path) for path in paths], "sha256": sha256_of_texts(paths)}
 
 
-def _sha256(inputs: Sequence[str]) -> str:
+def sha256_of_texts(inputs: Sequence[str]) -> str:
+    """Hexadecimal SHA-256 of all bytes of files and folders; raises InputError, naming the file."""
     digest = hashlib.sha256()
     for path in list_files(inputs):
         try:
@@ -222,7 +223,7 @@ def check_sources(record: dict[str, Any]) -> list[str]:
         if missing:
             gone += missing
             continue
-        if _sha256(inputs) != source["sha256"]:
+        if sha256_of_texts(inputs) != source["sha256"]:
             raise InputError(
                 f"{', '.join(inputs)}: the {name} has changed since this training began: "
                 "restore it, or start anew with --force"

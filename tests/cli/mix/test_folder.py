@@ -206,6 +206,9 @@ def test_damaged_components(nplm, mixed, tmp_path):
     nplm("score", folder, "我").refused("model.safetensors")
     path = fresh() / "2" / "vocabulary.tsv"
     path.write_text(path.read_text("utf-8").replace("\n我\t", "\n俺\t"), "utf-8")
+    nplm("score", folder, "我").refused("components/2/vocabulary.tsv: changed since")
+    config = path.with_name("config.json")  # of a stranger, whose checksum is right
+    config.write_text(config.read_text("utf-8").replace('"vocabulary_sha256"', '"x"'), "utf-8")
     nplm("score", folder, "我").refused("not the vocabulary of")
     shutil.rmtree(fresh() / "2")
     shutil.copytree(mixed[0], folder / "components" / "2")

@@ -143,7 +143,7 @@ def test_a_training_part_without_a_token_is_no_training_text(nplm, ffn, text, tm
     empty = {"ids": b"", "sentences": bytes(8), "files": b""}
     for suffix, data in empty.items():
         (run / "data" / f"train.{suffix}").write_bytes(data)
-    index["sha256"]["train"] = hashlib.sha256(b"").hexdigest()
+        index["sha256"][f"train.{suffix}"] = hashlib.sha256(data).hexdigest()
     (run / "data" / "index.json").write_text(json.dumps(index), "utf-8")
     found = ledger(nplm, run, text, "--dynamic", "--dynamic-lr", 0.01)
     assert found["dynamic"]["statistics"] == "text at hand"

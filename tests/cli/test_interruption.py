@@ -308,7 +308,11 @@ def test_resume_refuses_another_text_to_measure(nplm, train, texts, tmp_path, pa
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_batch_system_or_a_closed_terminal_ends_it_as_ctrl_c_does(start, texts, tmp_path, name):
     run = tmp_path / "run"
-    process = start(texts / "seg.txt", "-o", run, *TINY, "--epochs", 5000, "--patience", 0)
+    process = start(
+        *(texts / "seg.txt", "-o", run, *TINY, "--epochs", 5000, "--patience", 0),
+        # Under nohup, as tests may be, a program that is started has no SIGHUP either.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     wait_for(lambda: (run / "checkpoint.safetensors").exists(), process)
     process.send_signal(getattr(signal, name))
     _, err = process.communicate(timeout=60)

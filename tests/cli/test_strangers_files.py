@@ -166,9 +166,10 @@ def test_weights_of_another_type(nplm, run, texts):
 
 
 def seal(run, name):
-    """Give changed ids the checksum that the index asks for."""
+    """Give the changed files of a part the checksums that the index asks for."""
     index = json.loads((run / "data" / "index.json").read_text("utf-8"))
-    index["sha256"][name] = sha256_of_file(run / "data" / f"{name}.ids")
+    for file in (f"{name}.ids", f"{name}.sentences", f"{name}.files"):
+        index["sha256"][file] = sha256_of_file(run / "data" / file)
     (run / "data" / "index.json").write_text(json.dumps(index), "utf-8")
 
 

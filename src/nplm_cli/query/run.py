@@ -171,7 +171,7 @@ class Run:
         if self.record["data"].get("vocabulary_sha256") not in (None, sha256_of_file(path)):
             raise ArtifactError(
                 f"{path}: changed since the training began, so that ids stand for other words: "
-                "restore it, or train anew"
+                "restore it, or train anew (--force)"
             )
 
     @property

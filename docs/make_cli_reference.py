@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from nplm_cli.cli.app import app
+from nplm_cli.cli.app import command_line
 from nplm_cli.config import SECTIONS
 
 REFERENCE = Path(__file__).with_name("cli.md")
@@ -39,6 +39,7 @@ BOUNDS = {"low": "at least", "above": "more than", "high": "at most", "below": "
 
 def reference() -> str:
     """The whole reference as Markdown."""
+    app = command_line()
     group: Any = typer.main.get_command(app)
     functions = {command.name: command.callback for command in app.registered_commands}
     contents = "\n".join(

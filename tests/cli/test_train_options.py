@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import typer
 
-from nplm_cli.cli.app import app
+from nplm_cli.cli.app import command_line
 from nplm_cli.config import SECTIONS
 
 
@@ -262,7 +262,7 @@ ELSEWHERE = {
 
 
 def test_the_table_is_complete():
-    command = typer.main.get_command(app).commands["train"]
+    command = typer.main.get_command(command_line()).commands["train"]
     names = {parameter.name for parameter in command.params} - {"help"}
     settings = {
         field.name for section in SECTIONS.values() for field in dataclasses.fields(section)

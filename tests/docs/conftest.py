@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nplm_cli.cli.app import app
+from nplm_cli.cli.app import command_line
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def options() -> dict[str, set[str]]:
     """Long and short options of each command; those of ``nplm`` itself under ``""``."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(command_line())
     found = {
         name: {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         | {"--help", "-h"}

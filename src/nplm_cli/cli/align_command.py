@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.ask import Json, Quiet
+from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.vector_source import open_vectors
 from nplm_cli.errors import ConfigError

@@ -7,38 +7,39 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
 from nplm_cli import __version__
-from nplm_cli.cli import (
-    ask,
-    compare_command,
-    corpus_commands,
-    generate_command,
-    homework_command,
-    mix_command,
-    output,
-    ratings_command,
-    rescore_command,
-    score_command,
-    spaces_command,
-    surprisal_command,
-    train_command,
-    vector_commands,
-)
+from nplm_cli.cli import output
 from nplm_cli.errors import NplmError, did_you_mean
 from nplm_cli.threads import let_threads_wait
 
-app = typer.Typer(
-    name="nplm",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train and query neural language models over n-gram windows.",
-)
+# The module that registers each command, in the order of the help: a command line that names a
+# command loads that module alone.
+COMMANDS = {
+    "tokenize": "corpus_commands",
+    "vocab": "corpus_commands",
+    "train": "train_command",
+    "score": "score_command",
+    "eval": "ask",
+    "predict": "ask",
+    "count": "ask",
+    "info": "ask",
+    "generate": "generate_command",
+    "homework": "homework_command",
+    "compare": "compare_command",
+    "mix": "mix_command",
+    "rescore": "rescore_command",
+    "surprisal": "surprisal_command",
+    "neighbors": "vector_commands",
+    "export": "export_command",
+    "similarity": "ratings_command",
+    "analogy": "ratings_command",
+    "compare-vectors": "spaces_command",
+    "align": "spaces_command",
+}
 
 
 def _version(value: bool) -> None:
@@ -47,7 +48,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
@@ -56,31 +56,35 @@ def _root(
     pass
 
 
-for _module in (
-    corpus_commands,
-    train_command,
-    score_command,
-    ask,
-    generate_command,
-    homework_command,
-    compare_command,
-    mix_command,
-    rescore_command,
-    surprisal_command,
-    vector_commands,
-    ratings_command,
-    spaces_command,
-):
-    _module.register(app)
+def command_line(name: str | None = None) -> typer.Typer:
+    """Build the command line with all commands, or with the one of this name alone."""
+    app = typer.Typer(
+        name="nplm",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Train and query neural language models over n-gram windows.",
+    )
+    app.callback()(_root)
+    modules = dict.fromkeys(COMMANDS.values()) if name is None else (COMMANDS[name],)
+    for module in modules:
+        import_module(f"nplm_cli.cli.{module}").register(app)
+    if name is not None:  # its neighbours in the module are not asked for their options
+        app.registered_commands = [c for c in app.registered_commands if c.name == name]
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors become one line on stderr."""
     output.prepare_streams()
     let_threads_wait()
-    command = typer.main.get_command(app)
+    completing = "_NPLM_COMPLETE" in os.environ  # the shell asks, about any command
+    name = arguments[0] if arguments and arguments[0] in COMMANDS and not completing else None
+    command = typer.main.get_command(command_line(name))
     try:
-        if "_NPLM_COMPLETE" in os.environ:  # the shell asks for completions
+        if completing:
             command.main(list(arguments), prog_name="nplm")
         # Not main(): it would turn Ctrl-C and a closed pipe into exit codes of its own.
         with command.make_context("nplm", list(arguments)) as context:

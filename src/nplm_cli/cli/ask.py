@@ -1,8 +1,7 @@
 """Questions to a finished run: eval, predict, count, info (score has its own file)."""
 
 import dataclasses
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,24 +22,17 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
+from nplm_cli.cli.arguments import (
+    Context,
+    Json,
+    Quiet,
+    RunArgument,
+    Segmented,
+    checked_context,
+    tell_prompt,
+)
 from nplm_cli.cli.ledger_table import write_ledger
 from nplm_cli.cli.progress import ProgressView
-from nplm_cli.config import Context as ContextPolicy
-from nplm_cli.errors import ConfigError
-
-if TYPE_CHECKING:
-    from nplm_cli.query.predict import Prompt
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of nplm train.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
-Context = Annotated[
-    str | None,
-    typer.Option(metavar="sentence|stream", help="Context policy (default: the model's own)."),
-]
-Segmented = Annotated[
-    bool, typer.Option("--segmented", help="The text is segmented: split at spaces only.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,14 +41,6 @@ def register(app: typer.Typer) -> None:
     app.command("predict")(predict_cli)
     app.command("count")(count_cli)
     app.command("info")(info_cli)
-
-
-def checked_context(context: str | None) -> ContextPolicy | None:
-    """Return the policy if it is one; raises ConfigError otherwise."""
-    match context:
-        case None | "sentence" | "stream":
-            return context
-    raise ConfigError(f"--context {context!r}: expected sentence or stream")
 
 
 def eval_cli(
@@ -167,14 +151,6 @@ def predict_cli(
         ["rank", "word", "probability", "surprisal_bits"],
         [[rank, *p.values()] for rank, p in enumerate(records, 1)],
     )
-
-
-def tell_prompt(prompt: "Prompt") -> None:
-    """Tell how the beginning of a sentence was read, where a user would not expect it."""
-    for warning in prompt.warnings:
-        output.warn(warning)
-    if prompt.unknown:
-        output.note(f"unknown words in the context, read as <unk>: {' '.join(prompt.unknown)}")
 
 
 def count_cli(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.ask import Context, Json, Quiet, checked_context
+from nplm_cli.cli.arguments import Context, Json, Quiet, checked_context
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.errors import ConfigError
 

@@ -17,7 +17,7 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
-from nplm_cli.cli.ask import Json, RunArgument, Segmented, tell_prompt
+from nplm_cli.cli.arguments import Json, RunArgument, Segmented, tell_prompt
 
 if TYPE_CHECKING:
     from nplm_cli.query.generate import Sample

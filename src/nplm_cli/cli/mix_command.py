@@ -8,7 +8,7 @@ import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import PANEL, Caches, cache_requests, cache_text
-from nplm_cli.cli.ask import Json, Quiet, checked_context
+from nplm_cli.cli.arguments import Json, Quiet, checked_context
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import CacheSearch
 from nplm_cli.errors import ConfigError

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.ask import Json, Quiet
+from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.word_lookup import known_row, nothing_covered, open_lookup, warn_unknown
 from nplm_cli.corpus.readers import STDIN, list_files, shown_name

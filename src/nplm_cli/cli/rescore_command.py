@@ -18,7 +18,7 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
-from nplm_cli.cli.ask import Quiet, RunArgument, Segmented
+from nplm_cli.cli.arguments import Quiet, RunArgument, Segmented
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.errors import ConfigError

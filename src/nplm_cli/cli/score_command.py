@@ -19,7 +19,7 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
-from nplm_cli.cli.ask import Context, Json, Quiet, RunArgument, Segmented, checked_context
+from nplm_cli.cli.arguments import Context, Json, Quiet, RunArgument, Segmented, checked_context
 from nplm_cli.cli.score_formats import (
     BASES,
     write_kenlm,

@@ -8,7 +8,7 @@ import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.align_command import Vectors, Words, align_cli
-from nplm_cli.cli.ask import Json, Quiet
+from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.run_groups import group_names, same_seed
 from nplm_cli.cli.vector_source import open_vectors

@@ -8,7 +8,7 @@ import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import tell_caches
-from nplm_cli.cli.ask import Context, Json, Quiet, RunArgument, Segmented, checked_context
+from nplm_cli.cli.arguments import Context, Json, Quiet, RunArgument, Segmented, checked_context
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.cli.surprisal_report import tell_words, write_report

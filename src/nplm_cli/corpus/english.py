@@ -6,6 +6,7 @@
 inside a word becomes ``'``: ``don’t`` and ``don't`` are the same two words.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -67,19 +68,25 @@ _REST = rf"""
   | \.{{2,}} | …+ | -{{2,}} | [—–―]+ | `` | ''
   | \S
 """
-_TOKEN = re.compile(_REST, re.VERBOSE)
-_TOKEN_OR_ADDRESS = re.compile(_ADDRESSES + _REST, re.VERBOSE)
-# To find sentences in any language: a run of Chinese is one piece.
-_PIECE = re.compile(rf"[{CJK}]+|(?:{_REST})", re.VERBOSE)
-_PIECE_OR_ADDRESS = re.compile(rf"[{CJK}]+|(?:{_ADDRESSES}{_REST})", re.VERBOSE)
-# What may be cut off the end of a word; the rest must not be empty.
-_CLITIC = re.compile(r"(?<=.)(?:['’](?:s|m|d|re|ve|ll)|n['’]t)$", re.IGNORECASE)
 _LONGEST_CLITIC = 3
+
+
+@functools.cache  # compiled when it is first used: it takes longer than most questions
+def _pattern(*, addresses: bool, pieces: bool) -> re.Pattern[str]:
+    """Tokens, or (``pieces``, to find sentences in any language) a run of Chinese as one piece."""
+    rest = _ADDRESSES + _REST if addresses else _REST
+    return re.compile(rf"[{CJK}]+|(?:{rest})" if pieces else rest, re.VERBOSE)
+
+
+@functools.cache
+def _clitic() -> re.Pattern[str]:
+    """What may be cut off the end of a word; the rest must not be empty."""
+    return re.compile(r"(?<=.)(?:['’](?:s|m|d|re|ve|ll)|n['’]t)$", re.IGNORECASE)
 
 
 def english_spans(text: str) -> Iterator[Span]:
     """Words and marks of ``text``; the offsets point to the text as it was given."""
-    pattern = _TOKEN_OR_ADDRESS if _has_address(text) else _TOKEN
+    pattern = _pattern(addresses=_has_address(text), pieces=False)
     for match in pattern.finditer(text):
         token, start, end = match[0], match.start(), match.end()
         if len(token) > 2 and ("'" in token or "’" in token):
@@ -93,7 +100,7 @@ def piece_spans(text: str) -> Iterator[Span]:
 
     Not words: what ``split_sentences`` needs to see of a text in any language.
     """
-    pattern = _PIECE_OR_ADDRESS if _has_address(text) else _PIECE
+    pattern = _pattern(addresses=_has_address(text), pieces=True)
     for match in pattern.finditer(text):
         yield Span(match[0], match.start(), match.end())
 
@@ -110,7 +117,7 @@ def _open_contraction(token: str, start: int) -> Iterator[Span]:
         return
     token = token.replace("’", "'")
     cuts = [len(token)]
-    while clitic := _CLITIC.search(token, max(0, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
+    while clitic := _clitic().search(token, max(0, cuts[-1] - _LONGEST_CLITIC), cuts[-1]):
         cuts.append(clitic.start())
     cuts.append(0)
     cuts.reverse()

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from nplm_cli.artifacts import (
     sha256_of_file,
 )
 from nplm_cli.config import Config, MixtureConfig
-from nplm_cli.corpus.formats import TextRecipe
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
-from nplm_cli.evaluation.ledger import UnknownTypes
-from nplm_cli.ngram import NgramModel
 from nplm_cli.opening import check_inside, names_in
 from nplm_cli.placement import RUN_FILES, bring_back
 from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
-from nplm_cli.vectors.keyed import KeyedVectors
+
+if TYPE_CHECKING:
+    from nplm_cli.corpus.recipe import TextRecipe
+    from nplm_cli.evaluation.ledger import UnknownTypes
+    from nplm_cli.ngram import NgramModel
+    from nplm_cli.vectors.keyed import KeyedVectors
 
 # What config.json says of each part of the text.
 PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
@@ -201,8 +203,10 @@ class Run:
         return Vocabulary.load(self._present("vocabulary.tsv"))
 
     @cached_property
-    def recipe(self) -> TextRecipe:
+    def recipe(self) -> "TextRecipe":
         """How raw text became tokens."""
+        from nplm_cli.corpus.recipe import TextRecipe
+
         return TextRecipe.load(self._present("tokenizer.json"))
 
     def spelled(self, word: str) -> str:
@@ -221,8 +225,10 @@ class Run:
         return load_unknown(self.folder / "unknown.tsv")
 
     @cached_property
-    def unknown_types(self) -> UnknownTypes:
+    def unknown_types(self) -> "UnknownTypes":
         """How many types ``<unk>`` stands for."""
+        from nplm_cli.evaluation.ledger import UnknownTypes
+
         data = self.record.get("data", {})
         return UnknownTypes(data.get("unk_types"), data.get("unk_reason"))
 
@@ -272,15 +278,17 @@ class Run:
                 )
 
     @cached_property
-    def baseline(self) -> NgramModel | None:
+    def baseline(self) -> "NgramModel | None":
         """The Kneser-Ney model that every report compares with; None when there is none."""
         path = self.folder / "baseline.safetensors"
         if not path.exists():
             return None
         return open_ngram(path, len(self.vocabulary))
 
-    def keyed_vectors(self, *, output: bool = False) -> KeyedVectors:
+    def keyed_vectors(self, *, output: bool = False) -> "KeyedVectors":
         """Word vectors of the embedding, or (``output``) the rows of the output matrix."""
+        from nplm_cli.vectors.keyed import KeyedVectors
+
         self.require_single()
         if not self.config.model.neural:
             raise ArtifactError(
@@ -313,8 +321,10 @@ class Run:
         return report
 
 
-def open_ngram(path: Path, vocabulary_size: int) -> NgramModel:
+def open_ngram(path: Path, vocabulary_size: int) -> "NgramModel":
     """Open n-gram tables; raises ArtifactError when they are for another vocabulary."""
+    from nplm_cli.ngram import NgramModel
+
     file = TensorFile(path)
     try:
         model = NgramModel.from_tensors({name: file[name] for name in file}, file.metadata)

@@ -1,0 +1,40 @@
+"""Arguments and options that several commands have."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nplm_cli.cli import output
+from nplm_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nplm_cli.config import Context as ContextPolicy
+    from nplm_cli.query.predict import Prompt
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of nplm train.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+Context = Annotated[
+    str | None,
+    typer.Option(metavar="sentence|stream", help="Context policy (default: the model's own)."),
+]
+Segmented = Annotated[
+    bool, typer.Option("--segmented", help="The text is segmented: split at spaces only.")
+]
+
+
+def checked_context(context: str | None) -> "ContextPolicy | None":
+    """Return the policy if it is one; raises ConfigError otherwise."""
+    match context:
+        case None | "sentence" | "stream":
+            return context
+    raise ConfigError(f"--context {context!r}: expected sentence or stream")
+
+
+def tell_prompt(prompt: "Prompt") -> None:
+    """Tell how the beginning of a sentence was read, where a user would not expect it."""
+    for warning in prompt.warnings:
+        output.warn(warning)
+    if prompt.unknown:
+        output.note(f"unknown words in the context, read as <unk>: {' '.join(prompt.unknown)}")

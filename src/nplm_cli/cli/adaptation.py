@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from nplm_cli.cli import output
+from nplm_cli.cli.parameters import Option
 from nplm_cli.config import CacheConfig, DynamicConfig
 from nplm_cli.errors import ConfigError
 
@@ -15,7 +14,7 @@ PANEL = "Adaptation"
 
 Caches = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--cache",
         metavar="unigram|neural",
         help="Mix in a cache of the words just read.",
@@ -24,7 +23,7 @@ Caches = Annotated[
 ]
 CacheSizes = Annotated[
     list[int] | None,
-    typer.Option(
+    Option(
         "--cache-size",
         help=f"Words that the cache holds ({CacheConfig.size} unless given).",
         rich_help_panel=PANEL,
@@ -32,7 +31,7 @@ CacheSizes = Annotated[
 ]
 CacheThetas = Annotated[
     list[float] | None,
-    typer.Option(
+    Option(
         "--cache-theta",
         help=f"Of --cache neural: sharpness of the match ({CacheConfig.theta} unless given).",
         rich_help_panel=PANEL,
@@ -40,7 +39,7 @@ CacheThetas = Annotated[
 ]
 CacheDecays = Annotated[
     list[float] | None,
-    typer.Option(
+    Option(
         "--cache-decay",
         help=f"Of --cache unigram: decay a word ({CacheConfig.decay} unless given).",
         rich_help_panel=PANEL,
@@ -48,7 +47,7 @@ CacheDecays = Annotated[
 ]
 CacheWeights = Annotated[
     list[float] | None,
-    typer.Option(
+    Option(
         "--cache-weight",
         help=f"Share of the cache ({CacheConfig.weight} unless given).",
         rich_help_panel=PANEL,
@@ -56,7 +55,7 @@ CacheWeights = Annotated[
 ]
 CacheReach = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--cache-reach",
         metavar="text|sentence|none",
         help="Caches run over the lines of each text, hold one sentence, or are left out "
@@ -67,7 +66,7 @@ CacheReach = Annotated[
 ]
 SentenceCacheReach = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--cache-reach",
         metavar="sentence|none",
         help="Caches hold the sentence at hand, or are left out (default: sentence for --cache, "
@@ -77,7 +76,7 @@ SentenceCacheReach = Annotated[
 ]
 Dynamic = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--dynamic",
         help="Dynamic evaluation: the weights follow the text, for this time only.",
         rich_help_panel=PANEL,
@@ -85,7 +84,7 @@ Dynamic = Annotated[
 ]
 DynamicLr = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--dynamic-lr",
         help=f"Of --dynamic: learning rate ({DynamicConfig.lr} unless given).",
         rich_help_panel=PANEL,
@@ -93,7 +92,7 @@ DynamicLr = Annotated[
 ]
 DynamicDecay = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--dynamic-decay",
         help="Of --dynamic: share of the way back to the trained weights in each step "
         f"({DynamicConfig.decay} unless given).",
@@ -102,7 +101,7 @@ DynamicDecay = Annotated[
 ]
 DynamicSegment = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--dynamic-segment",
         help=f"Of --dynamic: words a step ({DynamicConfig.segment} unless given).",
         rich_help_panel=PANEL,

@@ -8,13 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from nplm_cli import __version__
 from nplm_cli.cli import output
+from nplm_cli.cli.parameters import Registry, plain_call, with_typer
 from nplm_cli.errors import NplmError, did_you_mean
 from nplm_cli.threads import let_threads_wait
+
+if TYPE_CHECKING:
+    import typer
 
 # The module that registers each command, in the order of the help: a command line that names a
 # command loads that module alone.
@@ -33,8 +36,8 @@ COMMANDS = {
     "mix": "mix_command",
     "rescore": "rescore_command",
     "surprisal": "surprisal_command",
-    "neighbors": "vector_commands",
-    "export": "export_command",
+    "neighbors": "neighbors_command",
+    "export": "vector_commands",
     "similarity": "ratings_command",
     "analogy": "ratings_command",
     "compare-vectors": "spaces_command",
@@ -42,22 +45,10 @@ COMMANDS = {
 }
 
 
-def _version(value: bool) -> None:
-    if value:
-        output.write_line(f"nplm {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version."
-    ),
-) -> None:
-    pass
-
-
-def command_line(name: str | None = None) -> typer.Typer:
+def command_line(name: str | None = None) -> "typer.Typer":
     """Build the command line with all commands, or with the one of this name alone."""
+    import typer
+
     app = typer.Typer(
         name="nplm",
         no_args_is_help=True,
@@ -67,13 +58,35 @@ def command_line(name: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Train and query neural language models over n-gram windows.",
     )
-    app.callback()(_root)
-    modules = dict.fromkeys(COMMANDS.values()) if name is None else (COMMANDS[name],)
-    for module in modules:
-        import_module(f"nplm_cli.cli.{module}").register(app)
-    if name is not None:  # its neighbours in the module are not asked for their options
-        app.registered_commands = [c for c in app.registered_commands if c.name == name]
+
+    def show_version(value: bool) -> None:
+        if value:
+            output.write_line(f"nplm {__version__}")
+            raise typer.Exit
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", callback=show_version, is_eager=True, help="Show the version."
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    for module in dict.fromkeys(COMMANDS.values()) if name is None else (COMMANDS[name],):
+        for own, function in _functions(module).items():
+            if name in (None, own):
+                app.command(own)(with_typer(function))
     return app
+
+
+def _functions(module: str) -> dict[str, Any]:
+    """Commands of a module, by name."""
+    registry = Registry()
+    import_module(f"nplm_cli.cli.{module}").register(registry)
+    return registry.functions
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,13 +95,20 @@ def run(arguments: Sequence[str]) -> int:
     let_threads_wait()
     completing = "_NPLM_COMPLETE" in os.environ  # the shell asks, about any command
     name = arguments[0] if arguments and arguments[0] in COMMANDS and not completing else None
-    command = typer.main.get_command(command_line(name))
+    command: Any = None
     try:
-        if completing:
-            command.main(list(arguments), prog_name="nplm")
-        # Not main(): it would turn Ctrl-C and a closed pipe into exit codes of its own.
-        with command.make_context("nplm", list(arguments)) as context:
-            command.invoke(context)
+        call = plain_call(_functions(COMMANDS[name])[name], arguments[1:]) if name else None
+        if call is not None:
+            call()
+        else:
+            from typer.main import get_command
+
+            command = get_command(command_line(name))
+            if completing:
+                command.main(list(arguments), prog_name="nplm")
+            # Not main(): it would turn Ctrl-C and a closed pipe into exit codes of its own.
+            with command.make_context("nplm", list(arguments)) as context:
+                command.invoke(context)
         output.flush()
         return 0
     except NplmError as error:
@@ -101,11 +121,6 @@ def run(arguments: Sequence[str]) -> int:
         # The reader went away; nothing is wrong. Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except typer.Exit as error:
-        return error.exit_code
-    except typer.Abort:
-        output.note("interrupted")
-        return 130
     except MemoryError:
         output.note("out of memory: use less text at once, a smaller --max-size or --batch")
         return 1
@@ -123,6 +138,11 @@ def run(arguments: Sequence[str]) -> int:
         if "allocate" in str(error) or type(error).__name__ == "OutOfMemoryError":  # torch's
             output.note("out of memory: use a smaller --max-size, --dim, --hidden or --batch")
             return 1
+        if type(error).__name__ == "Exit":  # typer's, which may not be loaded
+            return error.exit_code  # type: ignore[attr-defined, no-any-return]
+        if type(error).__name__ == "Abort":
+            output.note("interrupted")
+            return 130
         if type(error).__name__ == "NoArgsIsHelpError":
             output.write_line(error.format_message())  # type: ignore[attr-defined]
             return 0

@@ -3,24 +3,23 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from nplm_cli.cli import output
+from nplm_cli.cli.parameters import Argument, Option
 from nplm_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from nplm_cli.config import Context as ContextPolicy
     from nplm_cli.query.predict import Prompt
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of nplm train.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
+RunArgument = Annotated[Path, Argument(metavar="RUN", help="Run directory of nplm train.")]
+Json = Annotated[bool, Option("--json", help="Write JSON.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Only warnings and errors on stderr.")]
 Context = Annotated[
     str | None,
-    typer.Option(metavar="sentence|stream", help="Context policy (default: the model's own)."),
+    Option(metavar="sentence|stream", help="Context policy (default: the model's own)."),
 ]
 Segmented = Annotated[
-    bool, typer.Option("--segmented", help="The text is segmented: split at spaces only.")
+    bool, Option("--segmented", help="The text is segmented: split at spaces only.")
 ]
 
 

@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Annotated
 
-import typer
-
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import (
     CacheDecays,
@@ -32,10 +30,11 @@ from nplm_cli.cli.arguments import (
     tell_prompt,
 )
 from nplm_cli.cli.ledger_table import write_ledger
+from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.cli.progress import ProgressView
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Registry) -> None:
     """Add the commands."""
     app.command("eval")(eval_cli)
     app.command("predict")(predict_cli)
@@ -45,33 +44,33 @@ def register(app: typer.Typer) -> None:
 
 def eval_cli(
     run: RunArgument,
-    inputs: Annotated[list[str], typer.Argument(metavar="FILE", help="Text; - for stdin.")],
+    inputs: Annotated[list[str], Argument(metavar="FILE", help="Text; - for stdin.")],
     context: Context = None,
     stride: Annotated[
         int | None,
-        typer.Option(
+        Option(
             help="Of attention and transformer: words by which a full window moves on "
             "(default: the model's own).",
             min=1,
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="raw|segmented|pku", help="Format of the text.")
+        str | None, Option(metavar="raw|segmented|pku", help="Format of the text.")
     ] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the text.")] = None,
+    encoding: Annotated[str | None, Option(help="Encoding of the text.")] = None,
     errors: Annotated[
-        str | None, typer.Option(metavar="strict|replace", help="What to do about bad bytes.")
+        str | None, Option(metavar="strict|replace", help="What to do about bad bytes.")
     ] = None,
     markup: Annotated[
-        str | None, typer.Option(metavar="auto|text|html", help="Source or text of HTML pages.")
+        str | None, Option(metavar="auto|text|html", help="Source or text of HTML pages.")
     ] = None,
     sentences: Annotated[
-        str | None, typer.Option(metavar="line|split", help="What a sentence is.")
+        str | None, Option(metavar="line|split", help="What a sentence is.")
     ] = None,
     blank_lines: Annotated[
-        str | None, typer.Option(metavar="skip|keep", help="What a blank line is.")
+        str | None, Option(metavar="skip|keep", help="What a blank line is.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    device: Annotated[str, Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
     cache: Caches = None,
     cache_size: CacheSizes = None,
     cache_theta: CacheThetas = None,
@@ -116,8 +115,8 @@ def eval_cli(
 
 def predict_cli(
     run: RunArgument,
-    text: Annotated[str, typer.Argument(help="The beginning of a sentence (may be empty).")],
-    k: Annotated[int, typer.Option("-k", "--top", help="How many words.", min=1)] = 10,
+    text: Annotated[str, Argument(help="The beginning of a sentence (may be empty).")],
+    k: Annotated[int, Option("-k", "--top", help="How many words.", min=1)] = 10,
     segmented: Segmented = False,
     cache: Caches = None,
     cache_size: CacheSizes = None,
@@ -155,9 +154,9 @@ def predict_cli(
 
 def count_cli(
     run: RunArgument,
-    history: Annotated[str, typer.Argument(help="Words before, separated by spaces.")],
-    word: Annotated[list[str] | None, typer.Option(help="Word whose share is asked for.")] = None,
-    k: Annotated[int, typer.Option("-k", "--top", help="How many words.", min=1)] = 10,
+    history: Annotated[str, Argument(help="Words before, separated by spaces.")],
+    word: Annotated[list[str] | None, Option(help="Word whose share is asked for.")] = None,
+    k: Annotated[int, Option("-k", "--top", help="How many words.", min=1)] = 10,
     json: Json = False,
 ) -> None:
     """Counts behind an n-gram model: how often each word followed a history, as a fraction."""

@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-import typer
-
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import (
     CacheDecays,
@@ -20,6 +18,7 @@ from nplm_cli.cli.adaptation import (
     tell_caches,
 )
 from nplm_cli.cli.arguments import Context, Json, Quiet, RunArgument, Segmented, checked_context
+from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.cli.score_formats import (
     BASES,
     write_kenlm,
@@ -31,7 +30,7 @@ from nplm_cli.cli.score_input import batches_of_lines
 from nplm_cli.errors import ConfigError
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Registry) -> None:
     """Add the command."""
     app.command("score")(score_cli)
 
@@ -39,37 +38,35 @@ def register(app: typer.Typer) -> None:
 def score_cli(
     run: RunArgument,
     sentences: Annotated[
-        list[str] | None, typer.Argument(metavar="SENTENCE|-", help="Sentences; - for stdin.")
+        list[str] | None, Argument(metavar="SENTENCE|-", help="Sentences; - for stdin.")
     ] = None,
     file: Annotated[
-        list[str] | None, typer.Option(help="Score each line of this file.", metavar="FILE")
+        list[str] | None, Option(help="Score each line of this file.", metavar="FILE")
     ] = None,
     given: Annotated[
-        str | None, typer.Option(help="Context of --word, from the start of a sentence.")
+        str | None, Option(help="Context of --word, from the start of a sentence.")
     ] = None,
-    word: Annotated[list[str] | None, typer.Option(help="Word to score after --given.")] = None,
-    per_token: Annotated[bool, typer.Option("--per-token", help="A row a token.")] = False,
-    base: Annotated[str, typer.Option(metavar="2|e|10", help="Base of the surprisal.")] = "2",
-    eos: Annotated[
-        bool, typer.Option("--eos/--no-eos", help="Count the end of the sentence.")
-    ] = True,
+    word: Annotated[list[str] | None, Option(help="Word to score after --given.")] = None,
+    per_token: Annotated[bool, Option("--per-token", help="A row a token.")] = False,
+    base: Annotated[str, Option(metavar="2|e|10", help="Base of the surprisal.")] = "2",
+    eos: Annotated[bool, Option("--eos/--no-eos", help="Count the end of the sentence.")] = True,
     format: Annotated[
-        str, typer.Option(metavar="table|tsv|json|kenlm|srilm", help="Layout of the output.")
+        str, Option(metavar="table|tsv|json|kenlm|srilm", help="Layout of the output.")
     ] = "auto",
     context: Context = None,
     unit: Annotated[
         str,
-        typer.Option(
+        Option(
             "--sentences",
             metavar="line|split",
             help="A line is scored as one sentence, or split as the training text was.",
         ),
     ] = "line",
     segmented: Segmented = False,
-    encoding: Annotated[str, typer.Option(help="Encoding of files and stdin.")] = "auto",
+    encoding: Annotated[str, Option(help="Encoding of files and stdin.")] = "auto",
     errors: Annotated[
         str,
-        typer.Option(
+        Option(
             metavar="strict|replace",
             help="Bytes that are no text: an error, or U+FFFD in their place, counted.",
         ),

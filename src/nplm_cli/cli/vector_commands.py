@@ -1,128 +1,137 @@
-"""``nplm neighbors``: word vectors, queried."""
+"""``nplm export``: word vectors, handed on."""
 
-import dataclasses
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.arguments import Json, Quiet
+from nplm_cli.cli.arguments import Quiet
 from nplm_cli.cli.vector_source import open_vectors
-from nplm_cli.config import parse_band
-from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
-from nplm_cli.errors import ConfigError, InputError, UnknownWordError
+from nplm_cli.errors import ConfigError, InputError
 
-if TYPE_CHECKING:
-    from nplm_cli.vectors.nearest import Metric
+EXPORT_FORMATS = ("word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors")
+SINGLE_FILE = ("word2vec", "word2vec-bin", "glove")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("neighbors")(neighbors_cli)
+    app.command("export")(export_cli)
 
 
-def neighbors_cli(
+def export_cli(
     source: Annotated[
         Path, typer.Argument(metavar="RUN_OR_VECTORS", help="Run directory or vector file.")
     ],
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="WORD|-", help="Words; - for stdin.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", "--top", help="Neighbours of each word.", min=1)] = 10,
-    random: Annotated[
-        int | None, typer.Option(help="Draw so many words instead of naming them.", min=1)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of --random.", min=0)] = 1,
-    band: Annotated[
-        str | None,
-        typer.Option(metavar="LOW-HIGH", help="Frequency ranks that --random draws from."),
-    ] = None,
-    all_tokens: Annotated[
-        bool, typer.Option("--all-tokens", help="--random may draw punctuation and digits.")
-    ] = False,
-    metric: Annotated[
-        str, typer.Option(metavar="cosine|euclidean|correlation", help="What near means.")
-    ] = "cosine",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; - for stdout.")],
+    format: Annotated[
+        str, typer.Option(metavar="|".join(EXPORT_FORMATS), help="Layout of the file.")
+    ] = "word2vec",
     vectors: Annotated[
-        str, typer.Option(metavar="input|output", help="Word vectors, or rows of the output layer.")
-    ] = "input",
-    json: Json = False,
+        str | None,
+        typer.Option(
+            metavar="input|output",
+            help="Word vectors, or rows of the output layer.",
+            show_default="input",
+        ),
+    ] = None,
+    sentences: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXTFILE",
+            help="Instead of words, each line of this text (- for stdin): what the output layer "
+            "reads after its last word. The line number is the key; projector has the sentences.",
+        ),
+    ] = None,
+    segmented: Annotated[
+        bool, typer.Option("--segmented", help="The text is segmented: split at spaces only.")
+    ] = False,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of --sentences.", show_default="auto")
+    ] = None,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="strict|replace",
+            help="Bytes of --sentences that are no text: an error, or U+FFFD, counted.",
+            show_default="strict",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """List the most similar words, the word itself and the specials left out."""
-    from nplm_cli.vectors.unknown import explain_unknown
+    """Write word vectors, or vectors of sentences, in a format that other programs read."""
+    from nplm_cli.vectors.export import (
+        number_sentences,
+        save_sentence_vectors,
+        save_vectors,
+        write_vectors,
+    )
 
-    keyed, run = open_vectors(source, vectors)
-    queries = _queries(keyed, words or [], random, seed, band, all_tokens)
-    spelled = {word: word if run is None else run.spelled(word) for word in queries}
-    known = [word for word in queries if keyed.index_of(spelled[word]) is not None]
-    near = keyed.neighbors([spelled[w] for w in known], k=k, metric=cast("Metric", metric))
-    found = dict(zip(known, near, strict=True))
-    column = {"cosine": "cosine", "correlation": "correlation", "euclidean": "distance"}[metric]
-    unknown = {}
-    for word in queries:
-        if word not in found and word not in unknown:
-            counts = run.unknown_counts if run is not None else None
-            unknown[word] = explain_unknown(
-                spelled[word],
-                keyed.index,
-                counts,
-                unknown_complete=counts is None or len(counts) < MAX_UNKNOWN_LISTED,
-            )
-    rows = []
-    for word in queries:
-        if word in unknown:
-            if len(queries) == 1 and words != ["-"]:
-                raise UnknownWordError(unknown[word].describe())
-            if not json:
-                output.warn(unknown[word].describe())
-        if json:
-            output.write_json(_record(word, found.get(word), unknown.get(word), metric))
-        for rank, neighbor in enumerate(found.get(word, []), 1):
-            rows.append([word, rank, *neighbor])
-    if not json:
-        output.write_table(["query", "rank", "word", column, "count"], rows)
-
-
-def _record(word: str, neighbors: Any, unknown: Any, metric: str) -> dict[str, Any]:
-    record: dict[str, Any] = {"schema": 1, "query": word, "oov": neighbors is None}
-    if unknown is not None:
-        record |= {k: v for k, v in dataclasses.asdict(unknown).items() if k != "word"}
-    record["metric"] = metric
-    record["neighbors"] = [n._asdict() for n in neighbors or []]
-    return record
+    if format not in EXPORT_FORMATS:
+        raise ConfigError(f"--format {format!r}: expected one of {', '.join(EXPORT_FORMATS)}")
+    if str(file) == "-" and format not in SINGLE_FILE:
+        raise ConfigError(f"--format {format} cannot go to stdout: name a file")
+    output.refuse_same_file(file, [str(source), *([sentences] if sentences else [])])
+    if sentences is None:
+        if segmented or encoding is not None or errors is not None:
+            raise ConfigError("--segmented, --encoding and --errors belong to --sentences TEXTFILE")
+        keyed, _ = open_vectors(source, vectors or "input")
+    else:
+        if vectors is not None:
+            raise ConfigError("--vectors chooses word vectors: leave it out beside --sentences")
+        texts, found = _sentence_vectors(
+            source,
+            sentences,
+            encoding or "auto",
+            errors or "strict",
+            segmented,
+            output.teller(quiet),
+        )
+        keyed = number_sentences(found)
+    if str(file) == "-":
+        with output.data_out(None) as out:
+            write_vectors(out, keyed, format)
+        return
+    if sentences is None:
+        written = save_vectors(file, keyed, format)
+    else:
+        written = save_sentence_vectors(file, found, texts, format)
+    if not quiet:
+        names = ", ".join(map(str, written))
+        output.note(f"{len(keyed.words):,} vectors of {keyed.dim} dimensions: {names}")
 
 
-def _queries(
-    keyed: Any,
-    words: list[str],
-    random: int | None,
-    seed: int,
-    band: str | None,
-    all_tokens: bool,
-) -> list[str]:
-    if random is not None:
-        if words:
-            raise ConfigError("--random draws the words: name none beside it")
-        keep = (lambda word: True) if all_tokens else None
-        drawn = keyed.sample_words(random, seed=seed, band=parse_band(band), keep=keep)
-        if len(drawn) < random:
-            output.warn(f"only {len(drawn):,} words qualify of the {random:,} asked for")
-        return drawn
-    if band is not None or all_tokens:
-        raise ConfigError("--band and --all-tokens belong to --random")
-    if words == ["-"]:
-        try:
-            text = sys.stdin.buffer.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"standard input: byte {error.start} is not UTF-8: convert it first"
-            ) from error
-        words = text.removeprefix("\ufeff").split()
-    elif "-" in words:
-        raise ConfigError("'-' stands alone: either words or standard input")
-    if not words:
-        raise ConfigError("no word: name some, or - for standard input, or --random 20")
-    return words
+def _sentence_vectors(
+    source: Path,
+    text: str,
+    encoding: str,
+    errors: str,
+    segmented: bool,
+    tell: Callable[[str], None],
+) -> tuple[list[str], Any]:
+    """Lines of a text and their vectors by a run."""
+    from nplm_cli.corpus.readers import read_lines, shown_name
+    from nplm_cli.query.run import Run
+    from nplm_cli.query.scorer import open_scorer
+    from nplm_cli.query.sentence_vectors import sentence_vectors
+    from nplm_cli.query.sentences import SentenceReader
+
+    if source.is_file():
+        raise ConfigError(f"{source} is a vector file: --sentences needs a run directory")
+    run = Run(source)
+    run.require_single()
+    scorer = open_scorer(run)
+    if not run.config.model.neural:
+        sentence_vectors(scorer, [])  # says so before the text is read
+    reader = SentenceReader(run.recipe, segmented)
+    texts, ids = [], []
+    for line in read_lines([text], encoding, errors=errors, on_event=tell):
+        texts.append(line.text)
+        [(_, spans)] = reader.sentences(line.text)  # one: the reader does not split, it warns
+        ids.append(run.vocabulary.encode(span.token for span in spans))
+    for warning in reader.warnings:
+        output.warn(warning)
+    if not ids:
+        raise InputError(f"{shown_name(text)}: no line, so no sentence to export")
+    return texts, sentence_vectors(scorer, ids)

@@ -9,9 +9,7 @@ process that writes the same file removes what a killed one left.
 import contextlib
 import errno
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -176,6 +174,8 @@ def _flush(file: IO[bytes], temporary: Path, path: Path) -> None:
 def _locked_temporary(path: Path) -> tuple[int, int | None, str]:
     """Make a temporary file; returns its descriptor, another one that keeps it locked, its name."""
     while True:
+        import tempfile  # with what it loads of its own, no question writes a file
+
         descriptor, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
         )
@@ -236,6 +236,8 @@ def _name(error: OSError, path: Path | str) -> None:
 def copy_file(source: Path | str, target: Path | str) -> None:
     """Copy a file's bytes and flush them; a full disk is an OSError that names the target alone."""
     try:
+        import shutil
+
         shutil.copyfile(source, target)
         with open(target, "r+b") as file:  # Windows flushes only what may be written to
             os.fsync(file.fileno())

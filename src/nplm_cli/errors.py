@@ -12,7 +12,6 @@ line on stderr and the exit code.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 # Names, words and settings of a stranger's file may be megabytes.
 LONGEST_MESSAGE = 2_000
@@ -61,6 +60,8 @@ class TrainingError(NplmError):
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    from difflib import get_close_matches
+
     # A name of a megabyte in somebody's file is near to none, and costs minutes to compare.
     near = get_close_matches(wrong, list(known), n=1, cutoff=0.6) if len(wrong) < 100 else []
     return f"; did you mean {near[0]!r}?" if near else ""

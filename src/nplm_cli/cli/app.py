@@ -66,12 +66,9 @@ def command_line(name: str | None = None) -> "typer.Typer":
 
     @app.callback()
     def root(
-        version: Annotated[
-            bool,
-            typer.Option(
-                "--version", callback=show_version, is_eager=True, help="Show the version."
-            ),
-        ] = False,
+        version: bool = typer.Option(
+            False, "--version", callback=show_version, is_eager=True, help="Show the version."
+        ),
     ) -> None:
         pass
 

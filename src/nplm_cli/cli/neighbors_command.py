@@ -1,6 +1,5 @@
 """``nplm neighbors``: word vectors, queried."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -9,7 +8,6 @@ from nplm_cli.cli import output
 from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.cli.vector_source import open_vectors
-from nplm_cli.config import parse_band
 from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
 from nplm_cli.errors import ConfigError, InputError, UnknownWordError
 
@@ -88,6 +86,8 @@ def neighbors_cli(
 def _record(word: str, neighbors: Any, unknown: Any, metric: str) -> dict[str, Any]:
     record: dict[str, Any] = {"schema": 1, "query": word, "oov": neighbors is None}
     if unknown is not None:
+        import dataclasses
+
         record |= {k: v for k, v in dataclasses.asdict(unknown).items() if k != "word"}
     record["metric"] = metric
     record["neighbors"] = [n._asdict() for n in neighbors or []]
@@ -105,6 +105,8 @@ def _queries(
     if random is not None:
         if words:
             raise ConfigError("--random draws the words: name none beside it")
+        from nplm_cli.config import parse_band
+
         keep = (lambda word: True) if all_tokens else None
         drawn = keyed.sample_words(random, seed=seed, band=parse_band(band), keep=keep)
         if len(drawn) < random:

@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from nplm_cli.cli import output
-from nplm_cli.corpus.decoder import Decoder
 from nplm_cli.corpus.encodings import MARKS, decode_replacing, replaced_note
-from nplm_cli.corpus.readers import read_lines, split_lines
 from nplm_cli.errors import InputError
 
 # Of standard input each line is decided on its own, for more may be long in coming.
@@ -63,6 +61,8 @@ def _file_lines(
 ) -> Iterator[tuple[int, str]]:
     """Lines of files, each with the number of its file."""
     if files:
+        from nplm_cli.corpus.readers import read_lines
+
         for line in read_lines(files, encoding, errors=errors, on_event=on_event):
             yield line.file_index, line.text
 
@@ -77,6 +77,9 @@ def _stdin_lines(
     if encoding == "auto" and not first.startswith(WIDE_MARKS):
         batches = _decided_lines(blocks, errors, on_event)
     else:
+        from nplm_cli.corpus.decoder import Decoder
+        from nplm_cli.corpus.readers import split_lines
+
         decoder = Decoder(_STDIN, encoding, on_event, errors=errors)
         batches = split_lines(decoder.decode(blocks), _STDIN)
     for texts in batches:

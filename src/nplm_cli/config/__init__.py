@@ -13,7 +13,8 @@ with and adapted by; ``homework`` for the study of several models;
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
 
 from nplm_cli.config.corpus import (
     DEFAULT_MAX_SIZE,
@@ -21,14 +22,6 @@ from nplm_cli.config.corpus import (
     CorpusConfig,
     SplitConfig,
     VocabularyConfig,
-)
-from nplm_cli.config.homework import HomeworkConfig, parse_band
-from nplm_cli.config.mixture import (
-    CacheConfig,
-    CacheSearch,
-    ComponentConfig,
-    DynamicConfig,
-    MixtureConfig,
 )
 from nplm_cli.config.model import ModelConfig
 from nplm_cli.config.section import Section
@@ -41,6 +34,22 @@ from nplm_cli.config.training import (
     budget_seconds,
 )
 from nplm_cli.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from nplm_cli.config.homework import HomeworkConfig, parse_band
+    from nplm_cli.config.mixture import (
+        CacheConfig,
+        CacheSearch,
+        ComponentConfig,
+        DynamicConfig,
+        MixtureConfig,
+    )
+
+# Imported when first used: no question to a single model needs them.
+_MIXTURE = ("CacheConfig", "CacheSearch", "ComponentConfig", "DynamicConfig", "MixtureConfig")
+_LATER = {"HomeworkConfig": "homework", "parse_band": "homework"} | dict.fromkeys(
+    _MIXTURE, "mixture"
+)
 
 __all__ = [
     "DEFAULT_EPOCHS",
@@ -66,6 +75,12 @@ __all__ = [
     "budget_seconds",
     "parse_band",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f"nplm_cli.config.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True)

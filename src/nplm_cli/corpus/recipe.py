@@ -8,8 +8,6 @@ from typing import Any, Literal, Self
 
 from nplm_cli import artifacts, config
 from nplm_cli.corpus import pku
-from nplm_cli.corpus.chinese import SegmenterName, chinese_spans, masked, open_segmenter
-from nplm_cli.corpus.english import english_spans, piece_spans
 from nplm_cli.corpus.sentences import split_sentences
 from nplm_cli.corpus.tokenizers import (
     UNKNOWN,
@@ -41,7 +39,7 @@ class TextRecipe(config.Section):
     lowercase: bool = False
     fold_width: bool = True
     fold_numbers: bool = False
-    tokenizer: SegmenterName = "jieba"
+    tokenizer: Literal["jieba", "rjieba"] = "jieba"
     user_words: UserWords = field(default_factory=UserWords)
 
     def __post_init__(self) -> None:
@@ -110,6 +108,8 @@ class TextRecipe(config.Section):
         if self.sentences == "line":
             yield 0, self._normalized(self._raw_spans(text))
             return
+        from nplm_cli.corpus.english import english_spans, piece_spans
+
         # Chinese and characters: find the sentences first, on pieces that know "3.14" and "Mr.".
         spans = list(english_spans(text) if self.lang == "en" else piece_spans(self._masked(text)))
         gaps = [not i or spans[i - 1].end < span.start for i, span in enumerate(spans)]
@@ -161,12 +161,20 @@ class TextRecipe(config.Section):
     def _masked(self, text: str) -> str:
         if self.lang != "zh" or not self.user_words:
             return text
+        from nplm_cli.corpus.chinese import masked, open_segmenter
+
         return masked(text, open_segmenter(self.tokenizer, self.user_words))
 
     def _raw_spans(self, text: str) -> Iterator[Span]:
         if self.lang == "zh":
+            from nplm_cli.corpus.chinese import chinese_spans, open_segmenter
+
             return chinese_spans(text, open_segmenter(self.tokenizer, self.user_words))
-        return english_spans(text) if self.lang == "en" else character_spans(text)
+        if self.lang == "en":
+            from nplm_cli.corpus.english import english_spans
+
+            return english_spans(text)
+        return character_spans(text)
 
     def _characters(self, words: Iterator[Span]) -> Iterator[Span]:
         for token, start, end in words:

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,11 +24,13 @@ from nplm_cli.artifacts import (
     write_json,
 )
 from nplm_cli.config import Context
-from nplm_cli.corpus.first_pass import TokenStore, sentences_of
-from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK, UNK_ID, Vocabulary
 from nplm_cli.errors import ArtifactError
 from nplm_cli.opening import open_regular
+
+if TYPE_CHECKING:
+    from nplm_cli.corpus.first_pass import TokenStore
+    from nplm_cli.corpus.formats import Sentence
 
 PartName = Literal["train", "valid", "test"]
 PARTS: tuple[PartName, ...] = ("train", "valid", "test")
@@ -99,7 +101,7 @@ def beginning(part: Part, tokens: int) -> Part:
     return Part(part.ids_N[:end], starts, part.file_starts[part.file_starts < end], 0)
 
 
-def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> Part:
+def encode_sentences(sentences: "Iterable[Sentence]", vocabulary: Vocabulary) -> Part:
     """Encode sentences in memory with a known vocabulary."""
     get = vocabulary.index.get
     ids = array("I")
@@ -127,7 +129,7 @@ def encode_sentences(sentences: Iterable[Sentence], vocabulary: Vocabulary) -> P
 def write_part(
     folder: Path,
     name: PartName,
-    store: TokenStore,
+    store: "TokenStore",
     parts_S: np.ndarray,
     table: np.ndarray,
     characters_by_type: np.ndarray,
@@ -140,6 +142,8 @@ def write_part(
     counts = dict.fromkeys(("sentences", "words", "predictions", "oov", "characters"), 0)
     before = last_file = -1  # the sentence before, and its file
     offsets, units = store.offsets, store.units
+    from nplm_cli.corpus.first_pass import sentences_of
+
     with contextlib.ExitStack() as stack:
         file, starts_file, breaks_file = (
             stack.enter_context(atomic_write(folder / f"{name}.{suffix}"))

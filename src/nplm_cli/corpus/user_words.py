@@ -4,13 +4,11 @@ They come from files in the format of jieba's user dictionaries and are kept wit
 question is cut as the training text was, wherever the files are by then.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
-from nplm_cli.corpus.readers import STDIN, read_lines
 from nplm_cli.corpus.tokenizers import count_chinese, fold_width
 from nplm_cli.errors import ConfigError, InputError
 
@@ -124,6 +122,8 @@ class UserWords(Mapping[str, int | None]):
     def sha256(self) -> str:
         """Digest of words and frequencies, whatever their order."""
         lines = sorted(f"{word}\t{frequency}" for word, frequency in self.items())
+        import hashlib
+
         return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
     def to_json(self) -> dict[str, int | None]:
@@ -177,6 +177,8 @@ def read_user_words(
     with one word the last frequency counts. Raises what ``read_lines`` does, and InputError naming
     file and line for a line that is none of these, or a file without a word.
     """
+    from nplm_cli.corpus.readers import STDIN, read_lines
+
     words: dict[str, int | None] = {}
     for path in paths:
         if path == STDIN:

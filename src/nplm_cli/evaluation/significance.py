@@ -14,7 +14,7 @@ def paired_bootstrap_ratio(
     nats_b_S: np.ndarray,
     predictions_S: np.ndarray,
     *,
-    random: np.random.Generator,
+    random: "np.random.Generator",
     resamples: int = RESAMPLES,
 ) -> tuple[float, tuple[float, float] | None]:
     """Ratio of the perplexities of a and b on the same sentences, with a 95 % interval.
@@ -34,7 +34,7 @@ def paired_bootstrap_ratio(
 
 
 def resampled_sums(
-    columns: Sequence[np.ndarray], *, random: np.random.Generator, resamples: int = RESAMPLES
+    columns: Sequence[np.ndarray], *, random: "np.random.Generator", resamples: int = RESAMPLES
 ) -> np.ndarray:
     """Sums of each column (S,) over draws of S sentences with replacement: (columns, resamples).
 

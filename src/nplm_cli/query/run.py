@@ -16,7 +16,7 @@ from nplm_cli.artifacts import (
     read_json,
     sha256_of_file,
 )
-from nplm_cli.config import Config, MixtureConfig
+from nplm_cli.config import Config
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.opening import check_inside, names_in
@@ -25,6 +25,7 @@ from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
 
 if TYPE_CHECKING:
+    from nplm_cli.config import MixtureConfig
     from nplm_cli.corpus.recipe import TextRecipe
     from nplm_cli.evaluation.ledger import UnknownTypes
     from nplm_cli.ngram import NgramModel
@@ -109,10 +110,12 @@ class Run:
         return record
 
     @cached_property
-    def mixture(self) -> MixtureConfig | None:
+    def mixture(self) -> "MixtureConfig | None":
         """Components, caches and their weights; None of a single model."""
         if "mixture" not in self.record:
             return None
+        from nplm_cli.config import MixtureConfig
+
         try:
             return MixtureConfig.from_json(
                 self.record["mixture"], f"{self.folder / 'config.json'}: mixture"

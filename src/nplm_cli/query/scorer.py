@@ -5,7 +5,7 @@ goes on from there. Shape suffixes: B rows, T positions, V vocabulary, D hidden,
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from nplm_cli.config import Context, ModelConfig
 from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
-from nplm_cli.evaluation.ledger import Baselines
-from nplm_cli.ngram import NgramModel, unigram_log_probs
 from nplm_cli.query import FORWARD
 from nplm_cli.query.layers import State, Weights
 from nplm_cli.query.output import Output, no_warnings
 from nplm_cli.query.run import Run, open_ngram
+
+if TYPE_CHECKING:
+    from nplm_cli.evaluation.ledger import Baselines
+    from nplm_cli.ngram import NgramModel
 
 # Ids of one batch: a size at which products are efficient.
 BATCH_TOKENS = 4_096
@@ -128,7 +130,7 @@ class NeuralScorer:
 class NgramScorer:
     """An n-gram count model behind the same calls; its state is the last n - 1 ids (B, T)."""
 
-    def __init__(self, model: NgramModel):
+    def __init__(self, model: "NgramModel"):
         self.model = model
         self.order = model.order
 
@@ -171,8 +173,11 @@ def open_scorer(run: Run) -> Scorer:
     return NeuralScorer(run.weights, run.config.model)
 
 
-def score_baselines(run: Run, part: Part, context: Context) -> Baselines | None:
+def score_baselines(run: Run, part: Part, context: Context) -> "Baselines | None":
     """Score the simple models of a run on a part; None when the run has no baseline."""
+    from nplm_cli.evaluation.ledger import Baselines
+    from nplm_cli.ngram import unigram_log_probs
+
     model = run.baseline
     if model is None:
         return None

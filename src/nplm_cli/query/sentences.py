@@ -190,7 +190,9 @@ def score_pieces(
     starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in ids])]).astype(np.int64)
     flat = np.array([i for sentence in ids for i in (*sentence, EOS_ID)], np.int64)
     first_pieces = np.cumsum([0, *map(len, split)])
-    files = np.unique(starts[first_pieces[[at for at in file_starts if at < len(split)]]])
+    # Not np.unique, which loads masked arrays.
+    begun = {int(starts[first_pieces[at]]) for at in file_starts if at < len(split)}
+    files = np.array(sorted(begun), np.int64)
     part = Part(flat, starts, files, 0)
     nll_N = scorer.nll(part, context) if len(flat) else np.zeros(0)
     scored = []

@@ -255,7 +255,7 @@ class KeyedVectors:
 
     @staticmethod
     def _draw(
-        eligible: list[tuple[int, str]], n: int, low: int, high: int, rng: np.random.Generator
+        eligible: list[tuple[int, str]], n: int, low: int, high: int, rng: "np.random.Generator"
     ) -> list[str]:
         width = (math.log(max(high, low) + 1) - math.log(low)) / STRATA
         strata: list[list[tuple[int, str]]] = [[] for _ in range(STRATA)]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nplm_cli.errors import ArtifactError, ConfigError, UnknownWordError
-from nplm_cli.vectors import nearest
+from nplm_cli.vectors import nearest, scan
 from nplm_cli.vectors.keyed import KeyedVectors, is_plain_word
 
 METRICS = ["cosine", "euclidean", "correlation"]
@@ -70,7 +70,8 @@ def test_neighbours_are_those_of_brute_force(vectors, metric, k, data):
 @pytest.mark.parametrize("dim", [3, 50, 300])
 def test_equal_rows_tie_wherever_they_stand(metric, dim, monkeypatch):
     # Small blocks, so that equal rows fall into different ones and onto their edges.
-    monkeypatch.setattr(nearest, "_BLOCK_SCORES", 1)
+    monkeypatch.setattr(scan, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(scan, "_BLOCK_SCORES", 1)
     monkeypatch.setattr(nearest, "_COPY_NUMBERS", 7 * dim)
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((3000, dim)).astype(np.float32)

@@ -78,6 +78,16 @@ def _read_words(path: Path, expected: int) -> list[str]:
         ) from error
     except OSError as error:
         raise ArtifactError(f"{words_file}: {error.strerror or error}") from error
+    try:  # most files, at once
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is not None and "\r" not in text:
+        words = text.split("\n")
+        if words[-1] == "":
+            words.pop()
+        if len(words) == expected:
+            return words
     lines = data.split(b"\n")
     if lines[-1] == b"":
         lines.pop()

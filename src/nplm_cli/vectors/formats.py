@@ -125,7 +125,8 @@ def load_vectors(path: str | Path) -> KeyedVectors:
 
 
 def _specials(words: list[str]) -> list[int]:
-    return [row for row, word in enumerate(words) if word in _SPECIALS]
+    # A word that occurs twice is refused later on.
+    return [words.index(word) for word in _SPECIALS if word in words]
 
 
 class _Gathered:

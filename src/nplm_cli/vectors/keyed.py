@@ -60,11 +60,12 @@ class KeyedVectors:
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
-        self.index = {word: row for row, word in enumerate(words)}
+        self.index = dict(zip(words, range(len(words)), strict=True))
         if len(self.index) != len(words):
             twice = next(word for row, word in enumerate(words) if self.index[word] != row)
             raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
-        self._norms: dict[Metric, np.ndarray] = {}
+        self._quick_lengths: np.ndarray | None = None
+        self._correlation_norms: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -160,35 +161,41 @@ class KeyedVectors:
         metric: Metric,
     ) -> list[list[tuple[int, float]]]:
         nearest.check(metric, k)
-        lengths_V = self._norms_of("cosine")
-        norms_V = self._norms_of("correlation") if metric == "correlation" else lengths_V
+        lengths_V = self._lengths()
+        norms_V = self._centred_norms() if metric == "correlation" else lengths_V
         return nearest.search(self.vectors, norms_V, lengths_V, queries, excluded, k, metric)
 
-    def _norms_of(self, metric: Metric) -> np.ndarray:
-        """Lengths of the rows, computed at the first search."""
-        if metric not in self._norms:
+    def _lengths(self) -> np.ndarray:
+        """Lengths (V) of the rows to float32, computed at the first search."""
+        if self._quick_lengths is None:
             with np.errstate(over="ignore", invalid="ignore"):
-                norms_V = nearest.norms(self.vectors, metric)
-            if not np.isfinite(norms_V).all():
-                row = int(np.flatnonzero(~np.isfinite(norms_V))[0])
+                lengths_V = nearest.quick_lengths(self.vectors)
+            if not np.isfinite(lengths_V).all():
+                row = int(np.flatnonzero(~np.isfinite(lengths_V))[0])
                 raise ArtifactError(
                     f"the vector of {self.words[row]!r} (row {row}) holds nan or inf; "
                     "train or export it again"
                 )
-            self._norms[metric] = norms_V
-        return self._norms[metric]
+            self._quick_lengths = lengths_V
+        return self._quick_lengths
+
+    def _centred_norms(self) -> np.ndarray:
+        if self._correlation_norms is None:
+            self._correlation_norms = nearest.norms(self.vectors, "correlation")
+        return self._correlation_norms
 
     def check_finite(self) -> None:
         """Raise ArtifactError, naming the word, when a vector holds nan or inf."""
-        self._norms_of("cosine")
+        self._lengths()
 
     def unit_rows(self, rows: np.ndarray) -> np.ndarray:
         """Vectors (N, d, float64) of ``rows`` (N) divided by their lengths; zeros stay zeros.
 
         Raises ArtifactError when a vector is not finite.
         """
-        lengths_N1 = self._norms_of("cosine")[rows][:, None]
+        self.check_finite()
         rows_ND = self.vectors[rows].astype(np.float64)
+        lengths_N1 = np.sqrt(np.einsum("nd,nd->n", rows_ND, rows_ND))[:, None]
         return np.divide(rows_ND, lengths_N1, out=rows_ND, where=lengths_N1 > 0)
 
     def rows_by_frequency(self) -> np.ndarray:

@@ -22,6 +22,7 @@ from machine import ROOT, describe, environment, interquartile, table
 SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
 SENTENCE = "The old farmer sold three horses ."
 WORD = "horses"
+CHINESE = "今天我们喜欢北京"
 
 
 def main() -> None:
@@ -34,6 +35,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="run directory to ask")
     parser.add_argument("--sentence", default=SENTENCE, help="sentence to score")
     parser.add_argument("--word", default=WORD, help="word whose neighbours are asked for")
+    parser.add_argument("--chinese", type=Path, help="run of raw Chinese: a raw sentence, too")
+    parser.add_argument("--vectors", type=int, default=400_000, help="rows of the vector file")
+    parser.add_argument("--peers", help="python that has gensim and kenlm, asked in the same turns")
+    parser.add_argument("--kenlm", type=Path, help="model that kenlm scores the sentence with")
     options = parser.parse_args()
     turns = 7 if options.quick else max(7, options.runs)
     print(describe())
@@ -43,6 +48,7 @@ def main() -> None:
         print(f"run       {'trained here for it' if options.run is None else options.run}, "
               f"weights of {weights:.1f} MB\n")  # fmt: skip
         commands = _commands(str(run), options.sentence, options.word)
+        commands |= _more(options, Path(folder))
         wall, cpu = _measure(commands, turns)
     rows = []
     for name, values in wall.items():
@@ -73,6 +79,48 @@ def _commands(run: str, sentence: str, word: str) -> dict[str, list[str]]:
         "nplm score": [*nplm, "score", run, sentence],
         "nplm predict": [*nplm, "predict", run, " ".join(sentence.split()[:3])],
     }
+
+
+def _more(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+    """Questions to a large file of vectors, to a run of raw Chinese, and to the peers."""
+    nplm = [sys.executable, "-m", "nplm_cli"]
+    path = folder / "v.npy"
+    write_vectors(path, options.vectors)
+    commands = {f"nplm neighbors, {options.vectors:,} x 300": [*nplm, "neighbors", str(path), "w7"]}
+    if options.chinese:
+        commands["nplm score, raw Chinese"] = [*nplm, "score", str(options.chinese), CHINESE]
+    if options.peers:
+        save = (
+            "import sys, numpy; from gensim.models import KeyedVectors as K; "
+            "v = numpy.load(sys.argv[1]); k = K(v.shape[1]); "
+            "k.add_vectors(['w%d' % i for i in range(len(v))], v); k.save(sys.argv[2])"
+        )
+        kept = str(folder / "v.kv")
+        subprocess.run([options.peers, "-c", save, str(path), kept], check=True)
+        ask = (
+            "import sys; from gensim.models import KeyedVectors as K; "
+            "print(K.load(sys.argv[1], mmap='r').most_similar('w7'))"
+        )
+        commands["gensim most_similar, .kv"] = [options.peers, "-c", ask, kept]
+    if options.peers and options.kenlm:
+        ask = "import sys, kenlm; print(kenlm.Model(sys.argv[1]).score(sys.argv[2]))"
+        commands["kenlm score"] = [options.peers, "-c", ask, str(options.kenlm), options.sentence]
+    return commands
+
+
+def write_vectors(path: Path, rows: int, dim: int = 300) -> None:
+    """Write NAME.npy of normal numbers around 2,000 centres, and NAME.words.txt."""
+    import numpy as np
+
+    random = np.random.default_rng(1)
+    out = np.lib.format.open_memmap(path, "w+", np.float32, (rows, dim))
+    centres = random.standard_normal((2_000, dim), np.float32)
+    for start in range(0, rows, 20_000):
+        block = out[start : start + 20_000]
+        block[:] = random.standard_normal(block.shape, np.float32)
+        block += centres[random.integers(0, len(centres), len(block))]
+    out.flush()
+    path.with_suffix(".words.txt").write_text("".join(f"w{i}\n" for i in range(rows)), "utf-8")
 
 
 def _small_run(folder: Path) -> Path:

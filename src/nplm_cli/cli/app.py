@@ -95,7 +95,9 @@ def run(arguments: Sequence[str]) -> int:
     command: Any = None
     try:
         call = plain_call(_functions(COMMANDS[name])[name], arguments[1:]) if name else None
-        if call is not None:
+        if list(arguments) == ["--version"]:
+            output.write_line(f"nplm {__version__}")
+        elif call is not None:
             call()
         else:
             from typer.main import get_command

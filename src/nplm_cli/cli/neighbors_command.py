@@ -8,7 +8,6 @@ from nplm_cli.cli import output
 from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.cli.vector_source import open_vectors
-from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
 from nplm_cli.errors import ConfigError, InputError, UnknownWordError
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ def neighbors_cli(
     quiet: Quiet = False,
 ) -> None:
     """List the most similar words, the word itself and the specials left out."""
-    from nplm_cli.vectors.unknown import explain_unknown
-
     keyed, run = open_vectors(source, vectors)
     queries = _queries(keyed, words or [], random, seed, band, all_tokens)
     spelled = {word: word if run is None else run.spelled(word) for word in queries}
@@ -61,13 +58,7 @@ def neighbors_cli(
     unknown = {}
     for word in queries:
         if word not in found and word not in unknown:
-            counts = run.unknown_counts if run is not None else None
-            unknown[word] = explain_unknown(
-                spelled[word],
-                keyed.index,
-                counts,
-                unknown_complete=counts is None or len(counts) < MAX_UNKNOWN_LISTED,
-            )
+            unknown[word] = _explained(spelled[word], keyed, run)
     rows = []
     for word in queries:
         if word in unknown:
@@ -81,6 +72,16 @@ def neighbors_cli(
             rows.append([word, rank, *neighbor])
     if not json:
         output.write_table(["query", "rank", "word", column, "count"], rows)
+
+
+def _explained(word: str, keyed: Any, run: Any) -> Any:
+    """Why a word is unknown, and what is known instead."""
+    from nplm_cli.corpus.vocabulary import MAX_UNKNOWN_LISTED
+    from nplm_cli.vectors.unknown import explain_unknown
+
+    counts = run.unknown_counts if run is not None else None
+    complete = counts is None or len(counts) < MAX_UNKNOWN_LISTED
+    return explain_unknown(word, keyed.index, counts, unknown_complete=complete)
 
 
 def _record(word: str, neighbors: Any, unknown: Any, metric: str) -> dict[str, Any]:

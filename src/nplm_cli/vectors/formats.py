@@ -19,8 +19,6 @@ import numpy as np
 
 from nplm_cli.errors import ArtifactError
 from nplm_cli.vectors.arrays import load_npy, load_safetensors
-from nplm_cli.vectors.binary import read_binary
-from nplm_cli.vectors.export import FORMATS, save_vectors, write_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
 from nplm_cli.vectors.text import (
     BOM,
@@ -30,8 +28,6 @@ from nplm_cli.vectors.text import (
     read_layout,
     read_lines,
 )
-
-__all__ = ["FORMATS", "detect_format", "load_vectors", "save_vectors", "write_vectors"]
 
 _SPECIALS = ("<unk>", "</s>")
 _SAMPLE_BYTES = 1 << 20
@@ -105,6 +101,8 @@ def load_vectors(path: str | Path) -> KeyedVectors:
         words, vectors, counts, skip = load_safetensors(path)
         return KeyedVectors(words, vectors, counts, _specials(words) if skip is None else skip)
     if form == "word2vec-bin":
+        from nplm_cli.vectors.binary import read_binary
+
         dim, blocks = read_binary(path)
     else:
         layout = read_layout(path)

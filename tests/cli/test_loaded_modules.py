@@ -6,72 +6,62 @@ import sys
 
 import pytest
 
-ALWAYS = set(
-    ["atomic", "cli", "cli.app", "cli.output", "cli.parameters", "errors", "plain", "threads"]
-)
-VECTORS = ALWAYS | set(
-    [
-        "artifacts",
-        "cli.arguments",
-        "cli.neighbors_command",
-        "cli.vector_source",
-        "opening",
-        "vectors",
-        "vectors.keyed",
-        "vectors.nearest",
-        "vectors.scan",
-        "vectors.unknown",
-    ]
-)
-RUN = set(
-    [
-        "architectures",
-        "artifacts",
-        "cli.arguments",
-        "config",
-        "config.corpus",
-        "config.model",
-        "config.section",
-        "config.training",
-        "corpus",
-        "corpus.vocabulary",
-        "locking",
-        "opening",
-        "placement",
-        "query",
-        "query.components",
-        "query.feedforward",
-        "query.far_context",
-        "query.layers",
-        "query.run",
-    ]
-)
-SCORER = set(
-    [
-        "cli.adaptation",
-        "config.mixture",
-        "corpus.batches",
-        "corpus.shards",
-        "query.cache",
-        "query.mixture",
-        "query.output",
-        "query.readers",
-        "query.scorer",
-    ]
-)
-TEXT = set(
-    [
-        "corpus.english",
-        "corpus.pku",
-        "corpus.recipe",
-        "corpus.sentences",
-        "corpus.tokenizers",
-        "corpus.user_words",
-        "query.sentences",
-    ]
-)
-SCORE = set(["cli.score_command", "cli.score_formats", "cli.score_input", "corpus.encodings"])
-ASK = set(["cli.ask", "cli.ledger_table", "cli.progress", "events"])
+ALWAYS = {"atomic", "cli", "cli.app", "cli.output", "cli.parameters", "errors", "plain", "threads"}
+VECTORS = ALWAYS | {
+    "artifacts",
+    "cli.arguments",
+    "cli.neighbors_command",
+    "cli.vector_source",
+    "opening",
+    "vectors",
+    "vectors.keyed",
+    "vectors.nearest",
+    "vectors.scan",
+    "vectors.unknown",
+}
+RUN = {
+    "architectures",
+    "artifacts",
+    "cli.arguments",
+    "config",
+    "config.corpus",
+    "config.model",
+    "config.section",
+    "config.training",
+    "corpus",
+    "corpus.vocabulary",
+    "locking",
+    "opening",
+    "placement",
+    "query",
+    "query.components",
+    "query.feedforward",
+    "query.far_context",
+    "query.layers",
+    "query.run",
+}
+SCORER = {
+    "cli.adaptation",
+    "config.mixture",
+    "corpus.batches",
+    "corpus.shards",
+    "query.cache",
+    "query.mixture",
+    "query.output",
+    "query.readers",
+    "query.scorer",
+}
+TEXT = {
+    "corpus.english",
+    "corpus.pku",
+    "corpus.recipe",
+    "corpus.sentences",
+    "corpus.tokenizers",
+    "corpus.user_words",
+    "query.sentences",
+}
+SCORE = {"cli.score_command", "cli.score_formats", "cli.score_input", "corpus.encodings"}
+ASK = {"cli.ask", "cli.ledger_table", "cli.progress", "events"}
 # A command line, its modules of this package, its packages that are not Python's own.
 LOADED = {
     "neighbors": (("neighbors", "RUN", "书"), VECTORS | RUN, {"numpy"}),

@@ -138,7 +138,7 @@ def run(arguments: Sequence[str]) -> int:
             output.note("out of memory: use a smaller --max-size, --dim, --hidden or --batch")
             return 1
         if type(error).__name__ == "Exit":  # typer's, which may not be loaded
-            return error.exit_code  # type: ignore[attr-defined, no-any-return]
+            return error.exit_code  # type: ignore[attr-defined]
         if type(error).__name__ == "Abort":
             output.note("interrupted")
             return 130

@@ -98,7 +98,7 @@ def plain_values(function: Callable[..., None], arguments: Sequence[str]) -> dic
             flags[on] = (name, True if kind is bool else None)
             if off:
                 flags[off] = (name, False)
-    given, words = _sorted_out(arguments, flags), []
+    given = _sorted_out(arguments, flags)
     if given is None:
         return None
     options, words = given

@@ -16,9 +16,10 @@ from typing import Any
 from nplm_cli import events
 from nplm_cli.artifacts import is_figure, read_json_lines
 from nplm_cli.config import OF_A_FILE, Context
-from nplm_cli.corpus.formats import Sentence, read_sentences
+from nplm_cli.corpus.block_encoding import encode_text
+from nplm_cli.corpus.formats import read_sentences
 from nplm_cli.corpus.preparation import DATA_FOLDER
-from nplm_cli.corpus.shards import PartName, check_ids, encode_sentences, open_parts
+from nplm_cli.corpus.shards import PartName, check_ids, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError, InputError
 from nplm_cli.evaluation.comparability import ScoredText, comparability
 from nplm_cli.evaluation.ledger import SCHEMA
@@ -140,14 +141,11 @@ def _read(
     reader = read_sentences(inputs, settings, recipe=run.recipe, on_event=tell, workers=None)
     digests: list[bytes] = []
 
-    def hashed(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-        for sentence in sentences:
-            text = "".join(sentence.tokens).encode()
-            digests.append(hashlib.blake2b(text, digest_size=16).digest())
-            yield sentence
+    def hashed(texts: list[str]) -> None:
+        digests.extend(hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts)
 
     with contextlib.closing(reader):
-        part = encode_sentences(hashed(reader), run.vocabulary)
+        part = encode_text(reader, run.vocabulary, hashed)
     if not part.predictions:
         raise InputError(f"{', '.join(inputs)}: no sentence to score")
     return ScoredText(name, run.vocabulary, part, context, digests_S=tuple(digests))

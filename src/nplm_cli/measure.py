@@ -130,8 +130,8 @@ def read_text(
     on_event: events.OnEvent = events.ignore,
 ) -> Part:
     """Read a text as the training text of a run was read, but for what each file has its own."""
+    from nplm_cli.corpus.block_encoding import encode_text
     from nplm_cli.corpus.formats import read_sentences
-    from nplm_cli.corpus.shards import encode_sentences
 
     changes = {**OF_A_FILE, **(corpus_changes or {})}
     settings = dataclasses.replace(run.config.corpus, **changes)
@@ -145,7 +145,7 @@ def read_text(
         workers=None,
     )
     with contextlib.closing(reader):
-        return encode_sentences(reader, run.vocabulary)
+        return encode_text(reader, run.vocabulary)
 
 
 def text_log_probs(

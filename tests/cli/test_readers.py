@@ -199,7 +199,7 @@ def test_a_bomb_and_a_file_cut_short(nplm, tmp_path, monkeypatch):
 
 
 def test_a_line_without_end(nplm, tmp_path, monkeypatch):
-    monkeypatch.setattr("nplm_cli.corpus.readers.MAX_LINE_CHARACTERS", 1 << 20)
+    monkeypatch.setattr("nplm_cli.corpus.line_blocks.MAX_LINE_CHARACTERS", 1 << 20)
     (tmp_path / "a").write_bytes(b"word " * 1_000_000)
     nplm("tokenize", tmp_path / "a", "-q").refused("a line of more than", "line ends")
 

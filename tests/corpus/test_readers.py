@@ -345,7 +345,7 @@ def test_a_line_of_any_length_costs_its_own_length():
 
 
 def test_a_line_that_would_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(readers, "MAX_LINE_CHARACTERS", 100)
+    monkeypatch.setattr("nplm_cli.corpus.line_blocks.MAX_LINE_CHARACTERS", 100)
     monkeypatch.setattr(readers, "BLOCK_BYTES", 16)
     assert of_bytes(b"a" * 90 + b"\n" + b"b" * 90) == ["a" * 90, "b" * 90]
     with pytest.raises(InputError, match="standard input: a line of more than 100 characters"):

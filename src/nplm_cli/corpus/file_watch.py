@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 from nplm_cli.corpus.detection import SHOWN_FORMAT, detect, is_obviously_raw
-from nplm_cli.corpus.readers import Line, shown_name
+from nplm_cli.corpus.readers import Line, LineBlock, shown_name
 from nplm_cli.corpus.recipe import TextRecipe
 
 # How far each file is looked at; shorter ones may look like anything.
@@ -14,24 +14,58 @@ TOLD_FILES = 3
 SHOWN_LANGUAGE = {"zh": "Chinese", "en": "English", "char": "single characters"}
 
 
+class FileWatch:
+    """Looks at the first lines of each file and warns of those that do not suit the recipe."""
+
+    def __init__(self, recipe: TextRecipe, tell: Callable[[str], None]):
+        self._recipe, self._tell = recipe, tell
+        self._others = 0
+
+    def look(self, file: str, texts: Sequence[str]) -> None:
+        """Look at a file by its first ``WATCHED_LINES`` lines."""
+        if looks := seen_otherwise(texts, self._recipe):
+            self._others += 1
+            if self._others <= TOLD_FILES:
+                self._tell(
+                    f"warning: {shown_name(file)} looks like {looks}; one format and "
+                    "language is for all files: read it by itself"
+                )
+
+    def end(self) -> None:
+        """Tell of how many files no more was said."""
+        if self._others > TOLD_FILES:
+            more = self._others - TOLD_FILES
+            self._tell(f"warning: {more:,} more files look otherwise than they are read")
+
+
 def watched(
     lines: Iterable[Line], recipe: TextRecipe, tell: Callable[[str], None]
 ) -> Iterator[Line]:
     """Pass lines on; ``tell`` is warned of files whose beginning does not suit the recipe."""
-    others = 0
+    watch = FileWatch(recipe, tell)
     for _, group in groupby(lines, key=lambda line: line.file_index):
         head = list(islice(group, WATCHED_LINES))
-        if looks := seen_otherwise([line.text for line in head], recipe):
-            others += 1
-            if others <= TOLD_FILES:
-                tell(
-                    f"warning: {shown_name(head[0].file)} looks like {looks}; one format and "
-                    "language is for all files: read it by itself"
-                )
+        watch.look(head[0].file, [line.text for line in head])
         yield from head
         yield from group  # noqa: B031 (goes on where the head ended)
-    if others > TOLD_FILES:
-        tell(f"warning: {others - TOLD_FILES:,} more files look otherwise than they are read")
+    watch.end()
+
+
+def watched_blocks(
+    blocks: Iterable[LineBlock], recipe: TextRecipe, tell: Callable[[str], None]
+) -> Iterator[LineBlock]:
+    """Like ``watched`` for blocks of lines."""
+    watch = FileWatch(recipe, tell)
+    for _, group in groupby(blocks, key=lambda block: block.file_index):
+        head: list[LineBlock] = []
+        texts: list[str] = []
+        while len(texts) < WATCHED_LINES and (block := next(group, None)) is not None:
+            head.append(block)
+            texts += block.text.split("\n", WATCHED_LINES)[:WATCHED_LINES]
+        watch.look(head[0].file, texts[:WATCHED_LINES])
+        yield from head
+        yield from group  # noqa: B031 (goes on where the head ended)
+    watch.end()
 
 
 def seen_otherwise(texts: Sequence[str], recipe: TextRecipe) -> str:

@@ -7,8 +7,9 @@ import contextlib
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy as np
 from nplm_cli.atomic import named_write
 from nplm_cli.corpus.formats import Sentence
 from nplm_cli.corpus.vocabulary import EOS, UNK
+from nplm_cli.corpus.word_blocks import WordBlock
+from nplm_cli.corpus.word_table import MISSING, WordTable
 
 # Tokens that are looked at together.
 BLOCK = 1 << 22
@@ -38,39 +41,79 @@ class TokenStore:
         """Take in all sentences; yields the number of tokens so far now and then."""
         lookup = self.types.__getitem__
         eos = lookup(EOS)
-        with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(named_write(path)) for path in self._paths.values()]
-            ids, offsets, units = array("I"), array("q", [0]), array("Q")
+        with self._writer() as write:
+            ids, offsets, units = array("I"), array("q"), array("Q")
             position = 0
             for sentence in sentences:
                 ids.extend(map(lookup, sentence.tokens))
                 ids.append(eos)
                 position += len(sentence.tokens) + 1
                 offsets.append(position)
-                text_hash = hashlib.blake2b(
-                    # The same text lands on the same side whatever the tokens or the case.
-                    "".join(sentence.tokens).lower().encode(),
-                    digest_size=8,
-                )
                 units.extend(
                     (
                         sentence.document,
                         sentence.block,
                         sentence.line,
                         sentence.file,
-                        int.from_bytes(text_hash.digest(), "little"),
+                        _hash("".join(sentence.tokens).lower()),
                     )
                 )
                 self.sentences += 1
                 self.tokens += len(sentence.tokens)
                 if len(ids) >= 1 << 16:
-                    for values, file in zip((ids, offsets, units), files, strict=True):
-                        _append(values, file)
+                    write(ids, offsets, units)
                     ids, offsets, units = array("I"), array("q"), array("Q")
                     yield self.tokens
-            for values, file in zip((ids, offsets, units), files, strict=True):
-                _append(values, file)
+            write(ids, offsets, units)
         yield self.tokens
+
+    def read_blocks(self, blocks: Iterable[WordBlock], kernels: ModuleType) -> Iterator[int]:
+        """Take in sentences by blocks, with the same result as ``read``; yields the same.
+
+        ``kernels`` as in ``WordTable``.
+        """
+        table = WordTable(kernels)
+        eos = self.types[EOS]
+        position = 0
+        with self._writer() as write:
+            for block in blocks:
+                ids_N = np.empty(len(block.starts_W) + block.sentences, np.uint32)
+                kernels.with_ends(self._provisional(block, table), block.words_S, eos, ids_N)
+                units = np.empty((block.sentences, 5), np.uint64)
+                units[:, 0], units[:, 3] = block.document, block.file
+                units[:, 1], units[:, 2] = block.block_S, block.line_S
+                units[:, 4] = [_hash(text) for text in block.texts(lowered=True)]
+                write(ids_N, position + block.ends_S, units)
+                position += len(ids_N)
+                self.sentences += block.sentences
+                self.tokens += len(block.starts_W)
+                yield self.tokens
+        yield self.tokens
+
+    def _provisional(self, block: WordBlock, table: WordTable) -> np.ndarray:
+        """Ids of the words of a block, those seen for the first time put into the table."""
+        ids_W = table.find(block)
+        missing = np.flatnonzero(ids_W == MISSING)
+        words = [block.word(w) for w in missing.tolist()]
+        new = dict.fromkeys(words)
+        for word in new:  # in their order
+            new[word] = self.types[word.decode("utf-8", "surrogatepass")]
+        ids_W[missing] = [new[word] for word in words]
+        table.add(new)
+        return ids_W
+
+    @contextlib.contextmanager
+    def _writer(self) -> Iterator[Callable[..., None]]:
+        """Open the files; gives what takes ids, ends and units of sentences."""
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(named_write(path)) for path in self._paths.values()]
+
+            def write(*values: array | np.ndarray) -> None:
+                for each, file in zip(values, files, strict=True):
+                    _append(each, file)
+
+            write(array("I"), array("q", [0]), array("Q"))
+            yield write
 
     def _load(self, key: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
         path = self._paths[key]
@@ -99,9 +142,15 @@ class TokenStore:
             path.unlink(missing_ok=True)
 
 
-def _append(values: array, file: IO[bytes]) -> None:
+def _hash(text: str) -> int:
+    """The same for the same text, whatever the tokens; ``text`` in lower case."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _append(values: array | np.ndarray, file: IO[bytes]) -> None:
     try:
-        values.tofile(file)
+        file.write(values.tobytes())
     except OSError as error:  # as named_write would do, if not for the files opened after this one
         error.filename = error.filename or file.name
         raise

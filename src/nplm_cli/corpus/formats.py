@@ -5,22 +5,35 @@ Everything streams; memory is bounded by the first 1,000 lines and the longest p
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import cached_property
 from itertools import chain, islice
+from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus import pku
+from nplm_cli.corpus.block_reading import word_blocks
 from nplm_cli.corpus.cutting import automatic_workers, cut_lines
 from nplm_cli.corpus.detection import head_lines, texts_of
 from nplm_cli.corpus.encodings import replaced_note
-from nplm_cli.corpus.file_watch import watched
+from nplm_cli.corpus.file_watch import watched, watched_blocks
 from nplm_cli.corpus.paragraphs import paragraphs
-from nplm_cli.corpus.readers import Digest, Line, list_files, read_lines, shown_name
+from nplm_cli.corpus.readers import (
+    Digest,
+    Line,
+    LineBlock,
+    lines_of,
+    list_files,
+    read_blocks,
+    shown_name,
+)
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.corpus.resolution import recipe_beside, resolve_recipe
 from nplm_cli.corpus.sentences import split_sentences
 from nplm_cli.corpus.tokenizers import ESCAPES, Span
 from nplm_cli.corpus.user_words import UserWords, read_user_words
+from nplm_cli.corpus.word_blocks import WordBlock, takes_blocks
+from nplm_cli.corpus.word_table import kernels_for
 from nplm_cli.errors import InputError
 
 __all__ = ["CorpusReader", "Place", "ReadCounts", "Sentence", "TextRecipe", "read_sentences"]
@@ -101,13 +114,13 @@ def read_sentences(
     recipe's. ``on_event`` takes lines for the user: encodings, the format found, warnings. Raw text
     is cut in that many processes side by side (None: as many as its size and the cores suggest),
     which changes nothing of what is read. The other parameters and the errors are those of
-    ``read_lines`` and, without a recipe, ``read_user_words``; InputError as well, at the end, when
+    ``read_blocks`` and, without a recipe, ``read_user_words``; InputError as well, at the end, when
     there was no token at all.
     """
     files = list_files(inputs, on_event)
     shown = list(inputs)
     counts = ReadCounts(files=len(files))
-    lines = read_lines(
+    blocks = read_blocks(
         files,
         config.encoding,
         errors=config.errors,
@@ -122,7 +135,7 @@ def read_sentences(
     if recipe is None and config.user_dict:
         words = read_user_words(config.user_dict, fold=config.fold_width, on_event=on_event)
     count = automatic_workers(files) if workers is None else workers
-    return CorpusReader(lines, config, recipe, counts, shown, on_event, words, count)
+    return CorpusReader(blocks, config, recipe, counts, shown, files, on_event, words, count)
 
 
 class CorpusReader:
@@ -134,24 +147,25 @@ class CorpusReader:
 
     def __init__(
         self,
-        lines: Iterator[Line],
+        blocks: Iterator[LineBlock],
         config: CorpusConfig,
         recipe: TextRecipe | None,
         counts: ReadCounts,
         inputs: Sequence[str],
+        files: Sequence[str],
         on_event: Callable[[str], None] | None = None,
         words: UserWords | None = None,
         workers: int = 1,
     ):
-        """Take lines from ``read_lines``; made by ``read_sentences``."""
+        """Take blocks from ``read_blocks``; made by ``read_sentences``."""
         self.counts = counts
         self.warnings: list[str] = []
-        self._lines = lines
+        self._blocks = blocks
         self._config = config
         self._given = recipe
         self._recipe: TextRecipe | None = None
-        self._head: list[Line] = []
         self._inputs = inputs
+        self._files = files
         self._on_event = on_event or (lambda event: None)
         self._words = words or UserWords()
         self._workers = workers
@@ -179,12 +193,38 @@ class CorpusReader:
     def recipe(self) -> TextRecipe:
         """How the text becomes tokens, resolved from the settings and the first lines."""
         if self._recipe is None:
-            self._head = head_lines(self._lines)
             self._recipe = self._resolved()
         return self._recipe
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether ``blocks`` can stand for the iteration: the words of lines are separated."""
+        # Of words of the user's that are no token of the text the iteration tells.
+        return takes_blocks(self.recipe) and not (self._given is None and self.recipe.user_words)
+
+    @cached_property
+    def kernels(self) -> ModuleType:
+        """The loops that take text by blocks."""
+        return kernels_for(self._files)
+
+    def blocks(self) -> Iterator[WordBlock]:
+        """Iterate, in place of the reader itself, over the same sentences block by block."""
+        blocks = self._blocks
+        if self._config.format == "auto":
+            blocks = watched_blocks(blocks, self.recipe, self._on_event)
+        yield from word_blocks(blocks, self.recipe, self.counts, self.kernels)
+        self._finish()
+
     def _resolved(self) -> TextRecipe:
-        texts = texts_of(self._head)
+        head: list[LineBlock] = []
+
+        def noted() -> Iterator[LineBlock]:
+            for block in self._blocks:
+                head.append(block)
+                yield block
+
+        texts = texts_of(head_lines(lines_of(noted())))
+        self._blocks = chain(head, self._blocks)
         if self._given is not None:
             return recipe_beside(self._given, self._config, texts, self._on_event)
         return resolve_recipe(self._config, texts, self._words, self._on_event)
@@ -192,8 +232,7 @@ class CorpusReader:
     def _read(self, *, spans: bool = False) -> Reading:
         """Sentences, each with the line it stands in and (``spans``) its tokens with offsets."""
         recipe, counts = self.recipe, self.counts
-        lines = self._counted(chain(self._head, self._lines))
-        self._head = []
+        lines = self._counted(lines_of(self._blocks))
         if self._config.format == "auto":
             lines = watched(lines, recipe, self._on_event)
         # Of a question's text, which is short, it says nothing that a word is not in it.

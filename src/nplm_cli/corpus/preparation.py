@@ -82,7 +82,11 @@ def prepare(
         store = TokenStore(data, f"{name}.first-pass", types)
         reader = _reading(inputs, config, recipe, digest, on_event, workers)
         with contextlib.closing(reader):
-            for tokens in store.read(reader):
+            if reader.in_blocks:
+                taken = store.read_blocks(reader.blocks(), reader.kernels)
+            else:
+                taken = store.read(reader)
+            for tokens in taken:
                 on_event(events.Progress(f"reading {name}", tokens, None, f"{tokens:,} tokens"))
         recipe = recipe or reader.recipe
         notes += reader.counts.replaced_files

@@ -10,21 +10,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from nplm_cli.corpus.compression import decompressed, gathered
 from nplm_cli.corpus.decoder import Decoder
 from nplm_cli.corpus.encodings import checked_encoding, checked_errors
 from nplm_cli.corpus.foreign import refuse_foreign
+from nplm_cli.corpus.line_blocks import Line, LineBlock, lines_of, split_lines, whole_lines
 from nplm_cli.corpus.pages import HEAD_BYTES, declared_encoding, is_page, visible_text
 from nplm_cli.errors import ConfigError, InputError, did_you_mean
+
+__all__ = ["Line", "LineBlock", "lines_of", "read_blocks", "read_lines", "split_lines"]
 
 BLOCK_BYTES = 1 << 20
 STDIN = "-"
 MARKUPS = ("auto", "text", "html")
-# A line is in memory as a whole: up to 1 GiB as text, and with its words (a sentence, with
-# --sentences line) about 50 bytes a character of English. Corpora of one line are known: text8.
-MAX_LINE_CHARACTERS = 1 << 28
 # Enough for the longest byte order mark.
 MARK_BYTES = 8
 
@@ -34,19 +34,6 @@ class Digest(Protocol):
 
     def update(self, data: bytes, /) -> None:
         """Take in more bytes."""
-
-
-class Line(NamedTuple):
-    """A line of a file: text without its end, the file's name and index, number from 1."""
-
-    text: str
-    file: str
-    file_index: int
-    number: int
-
-    def place(self, offset: int) -> tuple[int, int]:
-        """Number of the file's line, and the offset in it, of the character at ``offset``."""
-        return self.number, offset
 
 
 def list_files(inputs: Sequence[str], on_event: Callable[[str], None] | None = None) -> list[str]:
@@ -115,7 +102,37 @@ def read_lines(
     on_replaced: Callable[[str, int], None] | None = None,
     cure: str = "",
 ) -> Iterator[Line]:
-    r"""Yield the lines of all ``inputs`` in order, in memory bounded by the longest line.
+    """Yield the lines of all ``inputs`` in order; parameters and errors of ``read_blocks``."""
+    return lines_of(
+        read_blocks(
+            inputs,
+            encoding,
+            errors=errors,
+            markup=markup,
+            stdin=stdin,
+            digest=digest,
+            on_event=on_event,
+            on_bytes=on_bytes,
+            on_replaced=on_replaced,
+            cure=cure,
+        )
+    )
+
+
+def read_blocks(
+    inputs: Sequence[str],
+    encoding: str = "auto",
+    *,
+    errors: str = "strict",
+    markup: str = "auto",
+    stdin: BinaryIO | None = None,
+    digest: Digest | None = None,
+    on_event: Callable[[str], None] | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    on_replaced: Callable[[str, int], None] | None = None,
+    cure: str = "",
+) -> Iterator[LineBlock]:
+    r"""Yield all ``inputs`` in blocks of whole lines, in memory bounded by the longest line.
 
     A line ends at LF, CRLF or CR and nowhere else: U+2028, U+0085 and form feeds are white space
     inside a line. The last line counts with or without an end. ``encoding`` is ``auto`` or a name
@@ -135,7 +152,7 @@ def read_lines(
         raise ConfigError(f"--markup {markup!r}: expected auto, text or html{near}")
     tell = on_event or (lambda event: None)
     for index, name in enumerate(list_files(inputs, on_event)):
-        number = 0
+        number = 1
         shown = shown_name(name)
         with open_blocks(name, stdin, digest, on_bytes) as (head, blocks):
             page = markup == "html" or (markup == "auto" and is_page(name, head))
@@ -147,9 +164,9 @@ def read_lines(
             if page:
                 tell(f"{shown}: an HTML page, its visible text is read")
                 texts = visible_text(texts, shown)
-            for lines in split_lines(texts, shown):
-                for number, text in enumerate(lines, number + 1):  # noqa: B020 (runs on)
-                    yield Line(text, name, index, number)
+            for text in whole_lines(texts, shown):
+                yield LineBlock(text, name, index, number)
+                number += text.count("\n") + 1
             if decoder.replaced and on_replaced is not None:
                 on_replaced(shown, decoder.replaced)
 
@@ -215,39 +232,3 @@ def _head(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         kept.append(block)
         size += len(block)
     return b"".join(kept), chain(kept, blocks)
-
-
-def split_lines(texts: Iterator[str], name: str = "text") -> Iterator[list[str]]:
-    """Cut text at LF, CRLF and CR; pieces of an unfinished line wait in a list.
-
-    Raises InputError for a line that would fill the memory.
-    """
-    pending: list[str] = []
-    waiting = 0
-    for text in texts:
-        if pending and pending[-1].endswith("\r"):  # the CR of a CRLF may end a block
-            text = "\r" + text
-            pending[-1] = pending[-1][:-1]
-        held = text.endswith("\r")
-        if held:
-            text = text[:-1]
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-        first, *lines = text.split("\n")
-        pending.append(first)
-        waiting += len(first)
-        if waiting > MAX_LINE_CHARACTERS:
-            raise InputError(
-                f"{name}: a line of more than {MAX_LINE_CHARACTERS:,} characters, expected text "
-                "in lines; put line ends between its paragraphs (fold -s does)"
-            )
-        if lines:
-            rest = lines.pop()
-            yield ["".join(pending), *lines]
-            pending, waiting = [rest], len(rest)
-        if held:
-            pending.append("\r")
-    if pending and pending[-1] == "\r":  # a lone CR at the very end is a line end
-        yield ["".join(pending[:-1])]
-    elif last := "".join(pending):
-        yield [last]

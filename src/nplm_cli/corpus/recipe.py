@@ -127,20 +127,23 @@ class TextRecipe(config.Section):
 
     def segmented_tokens(self, text: str) -> list[str]:
         """The same as ``tokenize`` for segmented text, without offsets and faster."""
-        text = self.folded(text)
-        if self.fold_numbers:
-            text = fold_numbers(text)
+        text = self.respelled(text)
         characters = self.lang == "char"
-        if self.lowercase and not characters:
-            text = text.lower()
         tokens = text.split()
         if characters:
             tokens = [c for token in tokens for c in ([token] if token == UNKNOWN else token)]
             if self.lowercase:  # each by itself: a sigma at the end of a word is none here
                 tokens = [token.lower() for token in tokens]
-        if "<" in text:
+        if "<s>" in text or "</s>" in text:
             tokens = [escape(token, keep_unknown=True) for token in tokens]
         return tokens
+
+    def respelled(self, text: str) -> str:
+        """Segmented text, one line or many, with widths, digits and case as the recipe says."""
+        text = self.folded(text)
+        if self.fold_numbers:
+            text = fold_numbers(text)
+        return text.lower() if self.lowercase and self.lang != "char" else text
 
     def spelled(self, word: str) -> str:
         """A single word as the training text would have it."""

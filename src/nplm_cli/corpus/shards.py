@@ -104,7 +104,7 @@ def beginning(part: Part, tokens: int) -> Part:
 def encode_sentences(sentences: "Iterable[Sentence]", vocabulary: Vocabulary) -> Part:
     """Encode sentences in memory with a known vocabulary."""
     get = vocabulary.index.get
-    ids = array("I")
+    ids = array("H" if ids_dtype(len(vocabulary)).itemsize == 2 else "I")
     starts = array("q", [0])
     file_starts = array("q")
     characters = 0
@@ -118,12 +118,16 @@ def encode_sentences(sentences: "Iterable[Sentence]", vocabulary: Vocabulary) ->
         starts.append(len(ids))
         # <unk> in the text is not a word of five characters.
         characters += sum(map(len, sentence.tokens)) - len(UNK) * sentence.tokens.count(UNK)
-    return Part(
-        np.frombuffer(ids, np.uint32) if ids else np.zeros(0, np.uint32),
-        np.frombuffer(starts, np.int64),
-        np.frombuffer(file_starts, np.int64) if file_starts else np.zeros(0, np.int64),
-        characters,
+    return part_of(ids, starts, file_starts, characters)
+
+
+def part_of(ids: array, starts: array, file_starts: array, characters: int) -> Part:
+    """Return the part that these arrays hold, without a copy of them."""
+    ids_N, starts_S, files = (
+        np.frombuffer(values, values.typecode) if values else np.zeros(0, values.typecode)
+        for values in (ids, starts, file_starts)
     )
+    return Part(ids_N, starts_S, files, characters)
 
 
 def write_part(

@@ -1,0 +1,93 @@
+"""The functions of ``word_kernels``, compiled by numba (extra fast)."""
+
+import numpy as np
+from numba import njit
+
+from nplm_cli.corpus.word_kernels import _MIX_1, _MIX_2, _MIX_3, _SHIFT, LF, SHORT_BYTES, SPACE
+
+_M1, _M2, _M3 = np.uint64(_MIX_1), np.uint64(_MIX_2), np.uint64(_MIX_3)
+_TURN = np.uint64(_SHIFT)
+_SPACE, _LF = np.uint8(SPACE), np.uint8(LF)
+_TOP, _CONTINUED = np.uint8(0xC0), np.uint8(0x80)
+
+
+def locate(buffer_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """See ``word_kernels.locate``."""
+    edges = np.empty((2, len(buffer_N) // 2 + 1), np.int64)
+    words_L = np.empty(int(np.count_nonzero(buffer_N == LF)), np.int64)
+    words, characters = _locate(buffer_N, edges[0], edges[1], words_L)
+    return edges[0, :words], edges[1, :words], words_L, characters
+
+
+@njit(cache=True, nogil=True)
+def _locate(buffer_N, starts_W, ends_W, words_L):  # type: ignore[no-untyped-def]
+    words = lines = before = characters = 0
+    inside = False
+    for i in range(len(buffer_N)):
+        byte = buffer_N[i]
+        if byte == _SPACE or byte == _LF:
+            if inside:
+                ends_W[words] = i
+                words += 1
+                inside = False
+            if byte == _LF:
+                words_L[lines] = words - before
+                before = words
+                lines += 1
+        else:
+            if not inside:
+                starts_W[words] = i
+                inside = True
+            characters += (byte & _TOP) != _CONTINUED
+    return words, characters
+
+
+def probe(
+    buffer_N: np.ndarray,
+    starts_W: np.ndarray,
+    ends_W: np.ndarray,
+    keys_C2: np.ndarray,
+    ids_C: np.ndarray,
+    bits: int,
+) -> np.ndarray:
+    """See ``word_kernels.probe``."""
+    ids_W = np.empty(len(starts_W), np.int32)
+    _probe(buffer_N, starts_W, ends_W, keys_C2, ids_C, np.uint64(64 - bits), ids_W)
+    return ids_W
+
+
+@njit(cache=True, nogil=True)
+def _probe(buffer_N, starts_W, ends_W, keys_C2, ids_C, shift, ids_W):  # type: ignore[no-untyped-def]
+    last = len(ids_C) - 1
+    for w in range(len(starts_W)):
+        start = starts_W[w]
+        length = ends_W[w] - start
+        if length > SHORT_BYTES:
+            ids_W[w] = -1
+            continue
+        first = np.uint64(0)
+        second = np.uint64(length) << np.uint64(56)
+        for j in range(min(length, 8)):
+            first |= np.uint64(buffer_N[start + j]) << np.uint64(8 * j)
+        for j in range(8, length):
+            second |= np.uint64(buffer_N[start + j]) << np.uint64(8 * (j - 8))
+        mixed = (first * _M1) ^ (second * _M2)
+        mixed ^= mixed >> _TURN
+        mixed *= _M3
+        cell = np.int64(mixed >> shift)
+        while ids_C[cell] >= 0 and (keys_C2[cell, 0] != first or keys_C2[cell, 1] != second):
+            cell = (cell + 1) & last
+        ids_W[w] = ids_C[cell]
+
+
+@njit(cache=True, nogil=True)
+def with_ends(ids_W, words_S, end_id, ids_T):  # type: ignore[no-untyped-def]
+    """See ``word_kernels.with_ends``."""
+    word = token = 0
+    for words in words_S:
+        for _ in range(words):
+            ids_T[token] = ids_W[word]
+            word += 1
+            token += 1
+        ids_T[token] = end_id
+        token += 1

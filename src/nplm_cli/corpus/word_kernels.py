@@ -1,0 +1,96 @@
+"""The inner loops of encoding: words are found in bytes and looked up, with numpy alone.
+
+``compiled_kernels`` has the same functions with the same results, compiled. Shape suffixes: N
+bytes, W words, L lines, S sentences, C cells of a hash table, T tokens.
+"""
+
+import numpy as np
+
+SPACE, LF = 32, 10
+# A word of so many bytes at most is two numbers of 64 bits: its bytes, zeros, and its length.
+SHORT_BYTES = 15
+# Odd constants of splitmix64 (Steele, Lea & Flood 2014), which mix well.
+_MIX_1, _MIX_2, _MIX_3 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_SHIFT = 29
+
+_LENGTHS = range(SHORT_BYTES + 1)
+_MASKS = np.array(
+    [[(1 << 8 * min(n, 8)) - 1, (1 << 8 * max(n - 8, 0)) - 1] for n in _LENGTHS], np.uint64
+)
+_MARKS = np.array([n << 56 for n in _LENGTHS], np.uint64)
+
+
+def locate(buffer_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Where words begin and end, how many each line has, and the characters of all of them.
+
+    ``buffer_N`` is UTF-8 that begins with a space and ends with LF, no other white space in it.
+    """
+    is_lf_N = buffer_N == LF
+    in_word_N = (buffer_N != SPACE) & ~is_lf_N
+    edges = np.flatnonzero(in_word_N[1:] != in_word_N[:-1])
+    edges += 1
+    starts_W = edges[::2]
+    before_L = np.searchsorted(starts_W, np.flatnonzero(is_lf_N))
+    # Of a character's bytes all but the first are 10xxxxxx.
+    later = np.count_nonzero((buffer_N & 0xC0) == 0x80)
+    characters = int(np.count_nonzero(in_word_N)) - int(later)
+    return starts_W, edges[1::2], np.diff(before_L, prepend=0), characters
+
+
+def keys_of(buffer_N: np.ndarray, starts_W: np.ndarray, ends_W: np.ndarray) -> np.ndarray:
+    """Two numbers for each word, no two words the same; of longer words than short ones nothing.
+
+    16 bytes from the last start on must be in ``buffer_N``.
+    """
+    # 16 bytes from each byte on, as a type without alignment.
+    windows = np.ndarray((len(buffer_N) - 15,), "V16", buffer_N, strides=(1,))
+    keys_W2 = windows[starts_W].view("<u8").reshape(-1, 2)
+    lengths_W = np.minimum(ends_W - starts_W, SHORT_BYTES)
+    keys_W2 &= _MASKS[lengths_W]
+    keys_W2[:, 1] |= _MARKS[lengths_W]
+    return keys_W2
+
+
+def cells_of(keys_W2: np.ndarray, bits: int) -> np.ndarray:
+    """The cell of a table of 2^bits where the search for each key begins."""
+    mixed_W = (keys_W2[:, 0] * np.uint64(_MIX_1)) ^ (keys_W2[:, 1] * np.uint64(_MIX_2))
+    mixed_W ^= mixed_W >> np.uint64(_SHIFT)
+    mixed_W *= np.uint64(_MIX_3)
+    return (mixed_W >> np.uint64(64 - bits)).astype(np.int64)
+
+
+def probe(
+    buffer_N: np.ndarray,
+    starts_W: np.ndarray,
+    ends_W: np.ndarray,
+    keys_C2: np.ndarray,
+    ids_C: np.ndarray,
+    bits: int,
+) -> np.ndarray:
+    """Id of each word (int32); -1 for those that the table does not hold, and for long words.
+
+    From its first cell on a word is searched up to an empty one (``ids_C`` -1). A word is found
+    only where its bytes are the same.
+    """
+    keys_W2 = keys_of(buffer_N, starts_W, ends_W)
+    cells_W = cells_of(keys_W2, bits)
+    ids_W = ids_C[cells_W]
+    open_ = np.flatnonzero((keys_C2[cells_W] != keys_W2).any(axis=1) & (ids_W >= 0))
+    cells, keys = cells_W[open_], keys_W2[open_]
+    while len(open_):
+        cells = (cells + 1) & (len(ids_C) - 1)
+        found = ids_C[cells]
+        ids_W[open_] = found
+        other = ((keys_C2[cells] != keys).any(axis=1)) & (found >= 0)
+        open_, cells, keys = open_[other], cells[other], keys[other]
+    ids_W[ends_W - starts_W > SHORT_BYTES] = -1
+    return ids_W
+
+
+def with_ends(ids_W: np.ndarray, words_S: np.ndarray, end_id: int, ids_T: np.ndarray) -> None:
+    """Fill ``ids_T`` with the ids and ``end_id`` after each sentence."""
+    ends_S = np.cumsum(words_S + 1) - 1
+    is_word_T = np.ones(len(ids_T), bool)
+    is_word_T[ends_S] = False
+    ids_T[is_word_T] = ids_W
+    ids_T[ends_S] = end_id

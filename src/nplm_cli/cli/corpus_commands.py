@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json as json_module
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from nplm_cli.cli import output
 from nplm_cli.cli.options import Workers, given, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import CorpusConfig, VocabularyConfig
+from nplm_cli.corpus.block_encoding import id_bytes
 from nplm_cli.corpus.formats import CorpusReader, Place, Sentence, read_sentences
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.vocabulary import (
@@ -22,9 +24,11 @@ from nplm_cli.corpus.vocabulary import (
     EOS,
     CoverageRow,
     Cut,
+    Vocabulary,
     coverage,
     cut_vocabulary,
 )
+from nplm_cli.errors import ConfigError, InputError
 from nplm_cli.plain import counted
 
 Inputs = Annotated[
@@ -53,11 +57,15 @@ def _reader(
 
 
 def _shown(
-    sentences: Iterable[Any], what: str, reader: CorpusReader, view: ProgressView
+    sentences: Iterable[Any],
+    what: str,
+    reader: CorpusReader,
+    view: ProgressView,
+    every: int = PROGRESS_INTERVAL,
 ) -> Iterator[Any]:
-    """Pass sentences on and show how far they are."""
+    """Pass sentences (or blocks of them) on and show how far they are."""
     for number, sentence in enumerate(sentences):
-        if number % PROGRESS_INTERVAL == 0:
+        if number % every == 0:
             done = reader.counts.tokens
             view(events.Progress(what, done, None, f"{done:,} tokens"))
         yield sentence
@@ -81,37 +89,72 @@ def tokenize_cli(
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write (default: stdout).")
     ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="VOCABULARY",
+            help="Write ids of this vocabulary.tsv: little-endian, of 16 bits below 65,536 words, "
+            "else 32, </s> after each sentence; to a file named .npy as an array.",
+        ),
+    ] = None,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
-    """Turn text into sentences of tokens, one sentence a line."""
+    """Turn text into sentences of tokens, one sentence a line, or into ids."""
     config = CorpusConfig(**given(settings))
-    output.refuse_same_file(output_file, [*list_files(inputs), *config.user_dict])
+    if ids is not None:
+        _check_ids(ids, output_file, json)
+    own = [] if ids is None else [str(ids)]
+    output.refuse_same_file(output_file, [*list_files(inputs), *config.user_dict, *own])
+    vocabulary = None if ids is None else Vocabulary.load(ids)
     # Text on standard output may go to the terminal, where a bar would be drawn over it.
     style = "none" if output_file is None or str(output_file) == "-" else "auto"
     with ProgressView(style, quiet) as view:
         reader = _reader(inputs, config, view, workers)
         with contextlib.closing(reader), output.data_out(output_file) as file:
-            lines = _json_lines(reader.placed()) if json else _plain_lines(reader)
-            for line in _shown(lines, "tokenizing", reader, view):
-                file.write(line.encode() + b"\n")
+            if vocabulary is not None:
+                pieces, every = id_bytes(reader, vocabulary, npy=_is_npy(output_file)), 1
+            elif json:
+                pieces, every = _json_lines(reader.placed()), PROGRESS_INTERVAL
+            elif reader.in_blocks:
+                pieces, every = (block.compact() for block in reader.blocks()), 1
+            else:
+                pieces, every = _plain_lines(reader), PROGRESS_INTERVAL
+            for piece in _shown(pieces, "tokenizing", reader, view, every):
+                file.write(piece)
         view(events.Message(_counts_line(reader)))
         for fault in reader.counts.malformed[1:]:  # the reader told the first
             view(events.Message(fault, warning=True))
 
 
-def _plain_lines(sentences: Iterable[Sentence]) -> Iterator[str]:
-    return (" ".join(sentence.tokens) for sentence in sentences)
+def _check_ids(vocabulary: Path, output_file: Path | None, json: bool) -> None:
+    if json:
+        raise ConfigError("--ids with --json: ids are written as bytes; leave one of them out")
+    if vocabulary.is_dir():
+        raise InputError(
+            f"{vocabulary}: a folder, expected a vocabulary.tsv; of a run it is "
+            f"{vocabulary / 'vocabulary.tsv'}"
+        )
+    if (output_file is None or str(output_file) == "-") and sys.stdout.isatty():
+        raise ConfigError("--ids writes bytes that a terminal cannot show: give -o FILE")
 
 
-def _json_lines(sentences: Iterable[tuple[Sentence, list[Place]]]) -> Iterator[str]:
+def _is_npy(output_file: Path | None) -> bool:
+    return output_file is not None and output_file.suffix == ".npy"
+
+
+def _plain_lines(sentences: Iterable[Sentence]) -> Iterator[bytes]:
+    return ((" ".join(sentence.tokens) + "\n").encode() for sentence in sentences)
+
+
+def _json_lines(sentences: Iterable[tuple[Sentence, list[Place]]]) -> Iterator[bytes]:
     """A record a sentence; where the tokens stand as a list for each of the four numbers."""
     for sentence, places in sentences:
         stand = dict(zip(Place._fields, zip(*places, strict=True), strict=True)) if places else {}
         record = {"schema": 1, **sentence._asdict(), **dict.fromkeys(Place._fields, ()), **stand}
-        yield json_module.dumps(record, ensure_ascii=False)
+        yield json_module.dumps(record, ensure_ascii=False).encode() + b"\n"
 
 
 def vocab(
@@ -125,8 +168,12 @@ def vocab(
     reader = _reader(inputs, config, view, workers)
     counts: Counter[str] = Counter()
     with contextlib.closing(reader):
-        for sentence in _shown(reader, "counting words", reader, view):
-            counts.update(sentence.tokens)
+        if reader.in_blocks:
+            for block in _shown(reader.blocks(), "counting words", reader, view, 1):
+                counts.update(block.words())
+        else:
+            for sentence in _shown(reader, "counting words", reader, view):
+                counts.update(sentence.tokens)
     del counts[EOS]
     made = cut_vocabulary(counts, reader.counts.sentences, cut)
     sizes = [*COVERAGE_SIZES, len(made.vocabulary) - 2]

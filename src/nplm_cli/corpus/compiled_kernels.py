@@ -3,7 +3,18 @@
 import numpy as np
 from numba import njit
 
-from nplm_cli.corpus.word_kernels import _MIX_1, _MIX_2, _MIX_3, _SHIFT, LF, SHORT_BYTES, SPACE
+from nplm_cli.corpus.word_kernels import (
+    _MARKS,
+    _MASKS,
+    _MIX_1,
+    _MIX_2,
+    _MIX_3,
+    _SHIFT,
+    LF,
+    SHORT_BYTES,
+    SPACE,
+)
+
 
 _M1, _M2, _M3 = np.uint64(_MIX_1), np.uint64(_MIX_2), np.uint64(_MIX_3)
 _TURN = np.uint64(_SHIFT)
@@ -13,33 +24,28 @@ _TOP, _CONTINUED = np.uint8(0xC0), np.uint8(0x80)
 
 def locate(buffer_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """See ``word_kernels.locate``."""
-    edges = np.empty((2, len(buffer_N) // 2 + 1), np.int64)
-    words_L = np.empty(int(np.count_nonzero(buffer_N == LF)), np.int64)
-    words, characters = _locate(buffer_N, edges[0], edges[1], words_L)
-    return edges[0, :words], edges[1, :words], words_L, characters
+    edges = np.empty(len(buffer_N) + 1, np.int64)
+    words_L = np.empty(len(buffer_N), np.int32)
+    found, lines, characters = _locate(buffer_N, edges, words_L)
+    return edges[:found:2], edges[1:found:2], words_L[:lines].astype(np.int64), characters
 
 
 @njit(cache=True, nogil=True)
-def _locate(buffer_N, starts_W, ends_W, words_L):  # type: ignore[no-untyped-def]
-    words = lines = before = characters = 0
-    inside = False
+def _locate(buffer_N, edges, words_L):  # type: ignore[no-untyped-def]
+    found = lines = before = characters = 0
+    was_word = False
     for i in range(len(buffer_N)):
         byte = buffer_N[i]
-        if byte == _SPACE or byte == _LF:
-            if inside:
-                ends_W[words] = i
-                words += 1
-                inside = False
-            if byte == _LF:
-                words_L[lines] = words - before
-                before = words
-                lines += 1
-        else:
-            if not inside:
-                starts_W[words] = i
-                inside = True
-            characters += (byte & _TOP) != _CONTINUED
-    return words, characters
+        is_word = (byte != _SPACE) & (byte != _LF)
+        edges[found] = i  # stays only where it is an edge: there is nothing to predict
+        found += is_word != was_word
+        was_word = is_word
+        characters += is_word & ((byte & _TOP) != _CONTINUED)
+        if byte == _LF:
+            words_L[lines] = found // 2 - before
+            before = found // 2
+            lines += 1
+    return found, lines, characters
 
 
 def probe(
@@ -52,12 +58,14 @@ def probe(
 ) -> np.ndarray:
     """See ``word_kernels.probe``."""
     ids_W = np.empty(len(starts_W), np.int32)
-    _probe(buffer_N, starts_W, ends_W, keys_C2, ids_C, np.uint64(64 - bits), ids_W)
+    # The 8 bytes from each byte on.
+    eights = np.ndarray((len(buffer_N) - 7,), "<u8", buffer_N, strides=(1,))
+    _probe(eights, starts_W, ends_W, keys_C2, ids_C, np.uint64(64 - bits), ids_W)
     return ids_W
 
 
 @njit(cache=True, nogil=True)
-def _probe(buffer_N, starts_W, ends_W, keys_C2, ids_C, shift, ids_W):  # type: ignore[no-untyped-def]
+def _probe(eights, starts_W, ends_W, keys_C2, ids_C, shift, ids_W):  # type: ignore[no-untyped-def]
     last = len(ids_C) - 1
     for w in range(len(starts_W)):
         start = starts_W[w]
@@ -65,12 +73,8 @@ def _probe(buffer_N, starts_W, ends_W, keys_C2, ids_C, shift, ids_W):  # type: i
         if length > SHORT_BYTES:
             ids_W[w] = -1
             continue
-        first = np.uint64(0)
-        second = np.uint64(length) << np.uint64(56)
-        for j in range(min(length, 8)):
-            first |= np.uint64(buffer_N[start + j]) << np.uint64(8 * j)
-        for j in range(8, length):
-            second |= np.uint64(buffer_N[start + j]) << np.uint64(8 * (j - 8))
+        first = eights[start] & _MASKS[length, 0]
+        second = (eights[start + 8] & _MASKS[length, 1]) | _MARKS[length]
         mixed = (first * _M1) ^ (second * _M2)
         mixed ^= mixed >> _TURN
         mixed *= _M3

@@ -209,10 +209,10 @@ class CorpusReader:
 
     def blocks(self) -> Iterator[WordBlock]:
         """Iterate, in place of the reader itself, over the same sentences block by block."""
-        blocks = self._blocks
+        recipe, blocks = self.recipe, self._blocks
         if self._config.format == "auto":
-            blocks = watched_blocks(blocks, self.recipe, self._on_event)
-        yield from word_blocks(blocks, self.recipe, self.counts, self.kernels)
+            blocks = watched_blocks(blocks, recipe, self._on_event)
+        yield from word_blocks(blocks, recipe, self.counts, self.kernels)
         self._finish()
 
     def _resolved(self) -> TextRecipe:
@@ -232,7 +232,7 @@ class CorpusReader:
     def _read(self, *, spans: bool = False) -> Reading:
         """Sentences, each with the line it stands in and (``spans``) its tokens with offsets."""
         recipe, counts = self.recipe, self.counts
-        lines = self._counted(lines_of(self._blocks))
+        lines: Iterator[Line] = self._counted(lines_of(self._blocks))
         if self._config.format == "auto":
             lines = watched(lines, recipe, self._on_event)
         # Of a question's text, which is short, it says nothing that a word is not in it.

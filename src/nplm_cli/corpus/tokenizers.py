@@ -8,15 +8,21 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 UNKNOWN = "<unk>"
 # What ordinary text may hold, but no vocabulary: there these strings have a meaning.
 ESCAPES = {"<unk>": "&lt;unk&gt;", "<s>": "&lt;s&gt;", "</s>": "&lt;/s&gt;"}
 
+_FOLDED = ("09", "AZ", "az")
+_FULL_OVER_HALF = 0xFEE0
 _FOLD = {
-    ord(full): half
-    for first, last in ("０９", "ＡＺ", "ａｚ")
-    for full, half in ((chr(c), chr(c - 0xFEE0)) for c in range(ord(first), ord(last) + 1))
+    half + _FULL_OVER_HALF: chr(half)
+    for first, last in _FOLDED
+    for half in range(ord(first), ord(last) + 1)
 }
+# From here on the array of all characters is faster than a look-up for each.
+MANY_CHARACTERS = 1 << 12
 _FULL_WIDTH = re.compile("[０-９Ａ-Ｚａ-ｚ]")
 # Ideographs with their extensions, kana, bopomofo, hangul: scripts written without spaces, and
 # those that go with them.
@@ -39,7 +45,17 @@ class Span(NamedTuple):
 
 def fold_width(text: str) -> str:
     """Full-width digits and letters become ASCII; nothing else changes, and no offset moves."""
-    return text.translate(_FOLD) if _FULL_WIDTH.search(text) else text
+    if text.isascii() or not _FULL_WIDTH.search(text):
+        return text
+    if len(text) < MANY_CHARACTERS:
+        return text.translate(_FOLD)
+    codes_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").copy()
+    half_N = codes_N - np.uint32(_FULL_OVER_HALF)
+    for first, last in _FOLDED:
+        # Below ``first`` the difference of unsigned numbers is large.
+        folded = half_N - np.uint32(ord(first)) <= ord(last) - ord(first)
+        codes_N[folded] = half_N[folded]
+    return codes_N.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def fold_numbers(text: str) -> str:

@@ -136,9 +136,9 @@ def find_words(text: str, recipe: TextRecipe, kernels: ModuleType) -> FoundWords
         if space in text:
             text = text.replace(space, " ")
     escaped = 0
-    if "<s>" in text or "</s>" in text:
+    if "s>" in text and ("<s>" in text or "</s>" in text):
         text = _SPECIAL.sub(lambda match: escape(match[0]), text)
-    if "&lt;" in text:
+    if "&" in text and "&lt;" in text:
         escaped = len(_ESCAPED.findall(text))
     data = b"".join([b" ", text.encode("utf-8", "surrogatepass"), b"\n", bytes(PADDING)])
     buffer_N = np.frombuffer(data, np.uint8, len(data) - PADDING)

@@ -75,16 +75,25 @@ def probe(
     keys_W2 = keys_of(buffer_N, starts_W, ends_W)
     cells_W = cells_of(keys_W2, bits)
     ids_W = ids_C[cells_W]
-    open_ = np.flatnonzero((keys_C2[cells_W] != keys_W2).any(axis=1) & (ids_W >= 0))
+    open_ = np.flatnonzero(_differ(_rows(keys_C2, cells_W), keys_W2) & (ids_W >= 0))
     cells, keys = cells_W[open_], keys_W2[open_]
     while len(open_):
         cells = (cells + 1) & (len(ids_C) - 1)
         found = ids_C[cells]
         ids_W[open_] = found
-        other = ((keys_C2[cells] != keys).any(axis=1)) & (found >= 0)
+        other = _differ(_rows(keys_C2, cells), keys) & (found >= 0)
         open_, cells, keys = open_[other], cells[other], keys[other]
     ids_W[ends_W - starts_W > SHORT_BYTES] = -1
     return ids_W
+
+
+def _rows(keys_C2: np.ndarray, cells_W: np.ndarray) -> np.ndarray:
+    """``keys_C2[cells_W]``; as pieces of 16 bytes they are taken out twice as fast."""
+    return keys_C2.view("V16")[:, 0][cells_W].view(np.uint64).reshape(-1, 2)
+
+
+def _differ(keys_W2: np.ndarray, others_W2: np.ndarray) -> np.ndarray:
+    return (keys_W2[:, 0] != others_W2[:, 0]) | (keys_W2[:, 1] != others_W2[:, 1])
 
 
 def with_ends(ids_W: np.ndarray, words_S: np.ndarray, end_id: int, ids_T: np.ndarray) -> None:

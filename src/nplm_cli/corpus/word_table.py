@@ -18,8 +18,8 @@ from nplm_cli.corpus.word_blocks import PADDING, WordBlock
 from nplm_cli.corpus.word_kernels import SHORT_BYTES, cells_of, keys_of
 
 MISSING = -1
-# At most every second cell is taken.
-CELLS_A_WORD = 2
+# At most every fourth cell is taken: few words meet another one in theirs.
+CELLS_A_WORD = 4
 # From this size of the files on loading numba takes less time than it saves.
 COMPILED_BYTES = 64_000_000
 

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 

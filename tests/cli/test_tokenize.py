@@ -11,6 +11,7 @@ import time
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nplm_cli.corpus.chinese import open_segmenter
@@ -317,3 +318,47 @@ def test_a_closed_pipe_ends_the_workers_too(environment, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == "他 在 北京 的 实验室 里 学习 新 的 方法 。\n"
+
+
+@pytest.fixture
+def segmented(tmp_path):
+    """A text of separated words, and a vocabulary of some of them."""
+    text = tmp_path / "words.txt"
+    text.write_text("the  cat , it sat .\n\nthe dog , it did n't . </s>\n", "utf-8")
+    vocabulary = tmp_path / "words.tsv"
+    vocabulary.write_text("<unk>\t0\n</s>\t2\nthe\t2\n.\t2\nit\t2\n", "utf-8")
+    return text, vocabulary
+
+
+def test_ids_are_those_of_the_vocabulary(nplm, segmented, tmp_path):
+    text, vocabulary = segmented
+    ids, array = tmp_path / "text.ids", tmp_path / "text.npy"
+    expected = [2, 0, 0, 4, 0, 3, 1, 2, 0, 0, 4, 0, 0, 3, 0, 1]
+    result = nplm("tokenize", text, "--ids", vocabulary, "-o", ids)
+    assert result.code == 0
+    assert "2 sentences, 14 tokens" in result.stderr
+    assert ids.read_bytes() == b"".join(i.to_bytes(2, "little") for i in expected)
+    assert nplm("tokenize", text, "--ids", vocabulary, "-o", array).code == 0
+    assert np.load(array).tolist() == expected
+    assert np.load(array).dtype == np.uint16
+    # Not only of text that is taken by blocks.
+    assert nplm("tokenize", text, "--ids", vocabulary, "--sentences", "split", "-o", ids).code == 0
+    assert np.frombuffer(ids.read_bytes(), "<u2")[:7].tolist() == expected[:7]
+
+
+def test_lines_of_words_become_tidy(nplm, segmented):
+    result = nplm("tokenize", segmented[0], "--blank-lines", "keep")
+    assert result.stdout == "the cat , it sat .\n\nthe dog , it did n't . &lt;/s&gt;\n"
+
+
+def test_ids_of_what_is_no_vocabulary(nplm, segmented, tmp_path):
+    text, vocabulary = segmented
+    result = nplm("tokenize", text, "--ids", tmp_path, "-o", tmp_path / "x.ids")
+    assert result.code == 2
+    assert "expected a vocabulary.tsv" in result.stderr
+    result = nplm("tokenize", text, "--ids", vocabulary, "--json")
+    assert result.code == 2
+    assert "leave one of them out" in result.stderr
+    result = nplm("tokenize", text, "--ids", vocabulary, "-o", vocabulary)
+    assert result.code == 2
+    assert vocabulary.read_text("utf-8").startswith("<unk>")

@@ -16,7 +16,7 @@ from nplm_cli.cli import output
 from nplm_cli.cli.options import Workers, given, with_settings
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.config import CorpusConfig, VocabularyConfig
-from nplm_cli.corpus.block_encoding import id_bytes
+from nplm_cli.corpus.block_encoding import id_bytes, npy_header
 from nplm_cli.corpus.formats import CorpusReader, Place, Sentence, read_sentences
 from nplm_cli.corpus.readers import list_files
 from nplm_cli.corpus.vocabulary import (
@@ -114,8 +114,12 @@ def tokenize_cli(
     with ProgressView(style, quiet) as view:
         reader = _reader(inputs, config, view, workers)
         with contextlib.closing(reader), output.data_out(output_file) as file:
+            npy = vocabulary if _is_npy(output_file) else None
+            if npy is not None:
+                file.write(npy_header(npy, 0))  # in the end there are more
+            pieces: Iterator[bytes]
             if vocabulary is not None:
-                pieces, every = id_bytes(reader, vocabulary, npy=_is_npy(output_file)), 1
+                pieces, every = id_bytes(reader, vocabulary), 1
             elif json:
                 pieces, every = _json_lines(reader.placed()), PROGRESS_INTERVAL
             elif reader.in_blocks:
@@ -124,6 +128,9 @@ def tokenize_cli(
                 pieces, every = _plain_lines(reader), PROGRESS_INTERVAL
             for piece in _shown(pieces, "tokenizing", reader, view, every):
                 file.write(piece)
+            if npy is not None:
+                file.seek(0)
+                file.write(npy_header(npy, reader.counts.tokens + reader.counts.sentences))
         view(events.Message(_counts_line(reader)))
         for fault in reader.counts.malformed[1:]:  # the reader told the first
             view(events.Message(fault, warning=True))

@@ -1,5 +1,6 @@
 """Segmented text becomes ids block by block; the same ids as sentence by sentence, sooner."""
 
+import io
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
@@ -76,13 +77,22 @@ def _told(
         yield sentence
 
 
-def id_blocks(reader: CorpusReader, vocabulary: Vocabulary) -> Iterator[np.ndarray]:
-    """Yield the ids of what a reader reads, ``</s>`` after each sentence, in blocks."""
+def id_bytes(reader: CorpusReader, vocabulary: Vocabulary) -> Iterator[bytes]:
+    """Yield the ids of what a reader reads, ``</s>`` after each sentence, as they lie on disk."""
     if reader.in_blocks:
         encoder = BlockEncoder(vocabulary, reader.kernels)
         for block in reader.blocks():
-            yield encoder.encode(block)[0]
+            yield encoder.encode(block)[0].tobytes()
         return
     dtype = ids_dtype(len(vocabulary))
     for sentence in reader:
-        yield np.array([*vocabulary.encode(sentence.tokens), EOS_ID], dtype)
+        yield np.array([*vocabulary.encode(sentence.tokens), EOS_ID], dtype).tobytes()
+
+
+def npy_header(vocabulary: Vocabulary, ids: int) -> bytes:
+    """What precedes so many ids in a .npy file; of the same length for any number."""
+    file = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(ids_dtype(len(vocabulary)))
+    header = {"descr": descr, "fortran_order": False, "shape": (ids,)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()

@@ -15,7 +15,6 @@ from nplm_cli.corpus.word_kernels import (
     SPACE,
 )
 
-
 _M1, _M2, _M3 = np.uint64(_MIX_1), np.uint64(_MIX_2), np.uint64(_MIX_3)
 _TURN = np.uint64(_SHIFT)
 _SPACE, _LF = np.uint8(SPACE), np.uint8(LF)

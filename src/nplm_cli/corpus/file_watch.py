@@ -64,7 +64,7 @@ def watched_blocks(
             texts += block.text.split("\n", WATCHED_LINES)[:WATCHED_LINES]
         watch.look(head[0].file, texts[:WATCHED_LINES])
         yield from head
-        yield from group  # noqa: B031 (goes on where the head ended)
+        yield from group
     watch.end()
 
 

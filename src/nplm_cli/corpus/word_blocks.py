@@ -33,9 +33,7 @@ _ESCAPED = re.compile(rf"(?<!\S)(?:{'|'.join(ESCAPES.values())})(?!\S)")
 
 def takes_blocks(recipe: TextRecipe) -> bool:
     """Whether words are what stands between white space, and a line is a sentence."""
-    return (
-        recipe.format == "segmented" and recipe.sentences == "line" and recipe.lang != "char"
-    )
+    return recipe.format == "segmented" and recipe.sentences == "line" and recipe.lang != "char"
 
 
 @dataclass(frozen=True)

@@ -336,7 +336,7 @@ def test_ids_are_those_of_the_vocabulary(nplm, segmented, tmp_path):
     expected = [2, 0, 0, 4, 0, 3, 1, 2, 0, 0, 4, 0, 0, 3, 0, 1]
     result = nplm("tokenize", text, "--ids", vocabulary, "-o", ids)
     assert result.code == 0
-    assert "2 sentences, 14 tokens" in result.stderr
+    assert "2 sentences, 14 tokens" in result.err
     assert ids.read_bytes() == b"".join(i.to_bytes(2, "little") for i in expected)
     assert nplm("tokenize", text, "--ids", vocabulary, "-o", array).code == 0
     assert np.load(array).tolist() == expected
@@ -348,17 +348,17 @@ def test_ids_are_those_of_the_vocabulary(nplm, segmented, tmp_path):
 
 def test_lines_of_words_become_tidy(nplm, segmented):
     result = nplm("tokenize", segmented[0], "--blank-lines", "keep")
-    assert result.stdout == "the cat , it sat .\n\nthe dog , it did n't . &lt;/s&gt;\n"
+    assert result.out == "the cat , it sat .\n\nthe dog , it did n't . &lt;/s&gt;\n"
 
 
 def test_ids_of_what_is_no_vocabulary(nplm, segmented, tmp_path):
     text, vocabulary = segmented
     result = nplm("tokenize", text, "--ids", tmp_path, "-o", tmp_path / "x.ids")
     assert result.code == 2
-    assert "expected a vocabulary.tsv" in result.stderr
+    assert "expected a vocabulary.tsv" in result.err
     result = nplm("tokenize", text, "--ids", vocabulary, "--json")
     assert result.code == 2
-    assert "leave one of them out" in result.stderr
+    assert "leave one of them out" in result.err
     result = nplm("tokenize", text, "--ids", vocabulary, "-o", vocabulary)
     assert result.code == 2
     assert vocabulary.read_text("utf-8").startswith("<unk>")

@@ -95,9 +95,9 @@ class TokenStore:
         ids_W = table.find(block)
         missing = np.flatnonzero(ids_W == MISSING)
         words = [block.word(w) for w in missing.tolist()]
-        new = dict.fromkeys(words)
-        for word in new:  # in their order
-            new[word] = self.types[word.decode("utf-8", "surrogatepass")]
+        new = {
+            word: self.types[word.decode("utf-8", "surrogatepass")] for word in dict.fromkeys(words)
+        }
         ids_W[missing] = [new[word] for word in words]
         table.add(new)
         return ids_W

@@ -14,7 +14,7 @@ UNKNOWN = "<unk>"
 # What ordinary text may hold, but no vocabulary: there these strings have a meaning.
 ESCAPES = {"<unk>": "&lt;unk&gt;", "<s>": "&lt;s&gt;", "</s>": "&lt;/s&gt;"}
 
-_FOLDED = ("09", "AZ", "az")
+_FOLDED = (("0", "9"), ("A", "Z"), ("a", "z"))
 _FULL_OVER_HALF = 0xFEE0
 _FOLD = {
     half + _FULL_OVER_HALF: chr(half)

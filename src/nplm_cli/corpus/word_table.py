@@ -28,8 +28,10 @@ def kernels_for(files: Sequence[str]) -> ModuleType:
     """The loops for a text: compiled where that is worth it and numba is installed."""
     size = sum(os.path.getsize(name) for name in files if os.path.isfile(name))
     if size >= COMPILED_BYTES and importlib.util.find_spec("numba") is not None:
-        from nplm_cli.corpus import compiled_kernels
-
+        try:
+            from nplm_cli.corpus import compiled_kernels
+        except (ImportError, RuntimeError):  # of another numpy; no folder for what is compiled
+            return word_kernels
         return compiled_kernels
     return word_kernels
 

@@ -119,9 +119,9 @@ def work(task: str, path: Path, vocabulary: Vocabulary, compiled: bool, folder: 
         return sum(file.write(block.compact()) for block in reader.blocks())
 
 
-def measure(task: str, path: Path, compiled: bool) -> dict[str, float]:
+def measure(task: str, path: Path, words: Path, compiled: bool) -> dict[str, float]:
     """Time one task in this process."""
-    vocabulary = vocabulary_of(path)
+    vocabulary = Vocabulary.load(words)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         warm = folder / "warm.txt"
@@ -146,11 +146,12 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=100, help="of made-up text")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--text", type=Path, action="append", default=[], help="another text")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--task", choices=TASKS, action="append", help="only this one")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        task, path, compiled = given.one
-        print(json.dumps(measure(task, Path(path), compiled == "1")))
+        task, path, words, compiled = given.one
+        print(json.dumps(measure(task, Path(path), Path(words), compiled == "1")))
         return
     print(describe(1))
     one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -160,20 +161,31 @@ def main() -> None:
         write_text(made_up, given.megabytes)
         for path in [made_up, *given.text]:
             size = path.stat().st_size / 1e6
+            words = Path(name) / "vocabulary.tsv"
+            vocabulary_of(path).save(words)
             print(
                 f"\n{path.name}, {size:.0f} MB\n"
                 f"{'task':<16}{'loops':<10}{'MB/s':>7}{'of loop':>9}{'MB grown':>10}"
             )
-            sides = [(task, "0") for task in TASKS]
-            sides += [(task, "1") for task in TASKS[2:] if found]
+            sides = [(task, "0") for task in given.task or TASKS]
+            sides += [(task, "1") for task in given.task or TASKS if found and task in TASKS[2:]]
             turns: dict[tuple[str, str], list[dict[str, float]]] = {side: [] for side in sides}
             for _ in range(given.turns):
                 for task, compiled in sides:
-                    command = [sys.executable, __file__, "--one", task, str(path), compiled]
+                    command: list[str] = [
+                        sys.executable,
+                        __file__,
+                        "--one",
+                        task,
+                        str(path),
+                        str(words),
+                        compiled,
+                    ]
                     env = {**environment(), **one_thread, "PYTHONPATH": ":".join(sys.path[1:])}
                     done = subprocess.run(command, env=env, check=True, capture_output=True)
                     turns[task, compiled].append(json.loads(done.stdout))
-            loop = median_of(turns["python loop", "0"], lambda t: t["seconds"])
+            first = turns[sides[0]]  # the loop, or the first that was asked for
+            loop = median_of(first, lambda t: t["seconds"])
             for (task, compiled), each in turns.items():
                 seconds = median_of(each, lambda t: t["seconds"])
                 grown = median_of(each, lambda t: t["grown"])

@@ -15,6 +15,7 @@ from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
+from nplm_cli.evaluation.normalisation import TargetScores
 from nplm_cli.query.mixture import blended, first_neural, joint_order, mixed_log_probs
 from nplm_cli.query.readers import (
     OnBatch,
@@ -36,12 +37,14 @@ def part_ledger(
     *,
     caches: Sequence[CacheConfig] = (),
     dynamic: DynamicConfig | None = None,
+    self_normalisation: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return the ledger of nats that some scorer gave, with the run's baselines.
 
     ``caches`` are those besides a mixture's own. ``mixture``, ``caches`` and ``dynamic`` of the
     ledger say what gave the nats besides a single model; None where nothing did. ``statistics``
-    of ``dynamic`` names the text that gave the scale of the gradients.
+    of ``dynamic`` names the text that gave the scale of the gradients. ``self_normalisation`` are
+    the figures of log Z of a run trained for it (``evaluation/normalisation.py``).
     """
     weights, caches = blended(run, caches)
     models = [component.config.model for component in run.components]
@@ -70,6 +73,7 @@ def part_ledger(
     if dynamic is not None:
         source = _statistics_source(run.components, dynamic)
         result["dynamic"] = {**dynamic.to_json(), "statistics": source}
+    result["self_normalisation"] = self_normalisation
     return result
 
 
@@ -100,6 +104,8 @@ def evaluate_text(
     policy = context or run.config.training.context
     tell_policies(run.components, policy, on_event)
     weights, all_caches = blended(run, caches)
+    # Z is that of the network alone: with caches or moving weights there are other scores.
+    scores = None if all_caches or dynamic else target_scores(run, part)
     log_p_KN = text_log_probs(
         run.components,
         part,
@@ -108,9 +114,13 @@ def evaluate_text(
         dynamic=dynamic,
         device=device,
         on_event=on_event,
+        on_states=scores,
     )
     nll_N = 0.0 - mixed_log_probs(log_p_KN, weights)
-    result = part_ledger(run, part, nll_N, policy, caches=caches, dynamic=dynamic)
+    figures = None if scores is None else scores.figures(nll_N)
+    result = part_ledger(
+        run, part, nll_N, policy, caches=caches, dynamic=dynamic, self_normalisation=figures
+    )
     if result["oov_share"] > OOV_WARNING_SHARE:
         cure = (
             "compare by ppl_oov_adjusted or bits_per_char, not by ppl"
@@ -121,6 +131,17 @@ def evaluate_text(
             events.Message(f"{result['oov_share']:.1%} of the words are unknown: {cure}", True)
         )
     return result
+
+
+def target_scores(run: Run, part: Part) -> TargetScores | None:
+    """What gathers the scores of a part's words; None of a run not trained to be normalised."""
+    if run.mixture is not None or not run.config.training.self_normalize:
+        return None
+    if not run.config.model.neural:
+        return None
+    rows_VD = run.weights["embedding.weight" if run.config.model.tie else "output.weight"]
+    bias_V = run.weights["output.bias"] if run.config.model.output_bias else None
+    return TargetScores(part, rows_VD, bias_V)
 
 
 def read_text(
@@ -157,11 +178,13 @@ def text_log_probs(
     dynamic: DynamicConfig | None = None,
     device: str = "auto",
     on_event: events.OnEvent = events.ignore,
+    on_states: OnBatch | None = None,
 ) -> np.ndarray:
     """Natural log-probabilities (K, N) of a part under each run, then under each cache.
 
     Networks are read by torch, counts by numpy; caches run over each file, neural ones with the
-    states of the first network.
+    states of the first network. ``on_states`` gets the states of a single network that has no
+    caches, batch by batch.
     """
     source = first_neural(runs)
     if dynamic is not None and source is None:
@@ -172,7 +195,7 @@ def text_log_probs(
             "evaluating" if len(runs) == 1 else f"evaluating {number} of {len(runs)} ({run.arch})"
         )
         if run.config.model.neural:
-            readers.append(_torch_reader(run, dynamic, device, on_event, what))
+            readers.append(_torch_reader(run, dynamic, device, on_event, what, on_states))
         else:
             readers.append(numpy_reader(open_scorer(run)))
     return component_log_probs(part, context, readers, caches, source=source)
@@ -192,7 +215,12 @@ def tell_policies(runs: Sequence[Run], context: Context, on_event: events.OnEven
 
 
 def _torch_reader(
-    run: Run, dynamic: DynamicConfig | None, device: str, on_event: events.OnEvent, what: str
+    run: Run,
+    dynamic: DynamicConfig | None,
+    device: str,
+    on_event: events.OnEvent,
+    what: str,
+    also: OnBatch | None = None,
 ) -> Reader:
     """Let a network read a part; it is in memory only while it does."""
     weights = run.weights.path  # opened, its shapes checked, before memory is taken
@@ -220,7 +248,7 @@ def _torch_reader(
             follower.check(part, context, nll_N)
             return nll_N
         if on_states is None:
-            return evaluate(network, part, context, on_progress=progress)
+            return evaluate(network, part, context, on_progress=progress, on_states=also)
 
         def piece_by_piece(piece: Part, policy: Context, take: OnBatch) -> np.ndarray:
             nonlocal before

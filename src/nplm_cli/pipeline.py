@@ -18,7 +18,8 @@ from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources
 from nplm_cli.corpus.shards import Part, check_ids, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.locking import exclusive
-from nplm_cli.measure import part_ledger
+from nplm_cli.evaluation.normalisation import TargetScores
+from nplm_cli.measure import part_ledger, target_scores
 from nplm_cli.placement import check_target, restore_old
 from nplm_cli.plain import quoted
 from nplm_cli.query.run import Run
@@ -192,7 +193,7 @@ def _fit(
     (run.folder / "report.json").unlink(missing_ok=True)  # it would speak of other weights
     config = run.config
     context = config.training.context
-    nll: Callable[[Part], np.ndarray]
+    nll: Callable[[Part, TargetScores | None], np.ndarray]
     if trainer is None:
         model = count_ngrams(
             parts["train"],
@@ -207,7 +208,7 @@ def _fit(
         scorer = open_scorer(run)
         summary: dict[str, Any] = {"seconds": round(time.monotonic() - started, 3)}
 
-        def nll(part: Part) -> np.ndarray:
+        def nll(part: Part, scores: TargetScores | None) -> np.ndarray:
             return scorer.nll(part, context)
     else:
         from nplm_cli.evaluation.evaluator import evaluate
@@ -225,10 +226,12 @@ def _fit(
             "stopped": progress.finished,
         }
 
-        def nll(part: Part) -> np.ndarray:
-            if part is trainer.valid and trainer.best_nll_N is not None:
+        def nll(part: Part, scores: TargetScores | None) -> np.ndarray:
+            if part is trainer.valid and trainer.best_nll_N is not None and scores is None:
                 return trainer.best_nll_N  # by these very weights
-            return evaluate(trained, part, context, on_progress=stop_if_asked)
+            return evaluate(
+                trained, part, context, on_progress=stop_if_asked, on_states=scores
+            )
 
     def stop_if_asked(done: int = 0) -> None:
         if trainer is not None and trainer.interrupted():
@@ -247,9 +250,13 @@ def _fit(
             report[name] = None
             if name in parts:
                 on_event(events.Progress(f"evaluating {name}", 0, None))
-                nll_N = nll(parts[name])
+                scores = target_scores(run, parts[name])
+                nll_N = nll(parts[name], scores)
                 stop_if_asked()
-                report[name] = part_ledger(run, parts[name], nll_N, context)
+                figures = None if scores is None else scores.figures(nll_N)
+                report[name] = part_ledger(
+                    run, parts[name], nll_N, context, self_normalisation=figures
+                )
         stop_if_asked()
         write_json(run.folder / "report.json", report)
     except KeyboardInterrupt as error:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
@@ -139,6 +140,14 @@ def is_quiet(a: Trained, b: Trained) -> None:
     assert all(line.startswith("nplm: warning: ") for line in b.result.err.splitlines())
 
 
+def nearer_to_1(a: Trained, b: Trained) -> None:
+    weights(a, b)
+    assert a.file("report.json")["valid"]["self_normalisation"] is None
+    figures = b.file("report.json")["valid"]["self_normalisation"]
+    assert abs(figures["log_z_mean"]) < 1 < np.log(30)  # log Z of scores that are all 0: ln V
+    assert 0 < figures["log_z_sd"] <= figures["log_z_abs_max"] + abs(figures["log_z_mean"])
+
+
 # Name: options that give it a meaning (TEXT names another text), the option itself, what changes.
 Row = tuple[tuple[str, ...], tuple[str, ...], Any]
 NGRAM = ("--arch", "ngram")
@@ -217,6 +226,7 @@ TABLE: dict[str, Row] = {
     "loss": ((), ("--loss", "sampled", "--samples", "5"), weights),
     "samples": (("--loss", "sampled", "--samples", "5"), ("--samples", "9"), weights),
     "full_from": (("--loss", "sampled", "--samples", "5"), ("--full-from", "0.5"), weights),
+    "self_normalize": ((), ("--self-normalize", "0.5"), nearer_to_1),
     "precision": ((), ("--precision", "bf16"), weights),
     "average": ((), ("--average", "ema"), weights),
     "average_decay": (("--average", "ema"), ("--average-decay", "0.5"), weights),

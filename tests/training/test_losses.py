@@ -205,3 +205,54 @@ def test_blocks_of_words_are_exact_in_float32(scale):
     nll = prediction_nll(hidden.float(), weight.float(), b.float(), targets)
     assert nll.dtype == torch.float32
     torch.testing.assert_close(nll, exact.float().detach(), atol=1e-5, rtol=1e-5)
+
+
+def penalised(hidden, weight, bias, targets, x):
+    """-log p + X (log Z)^2, summed: Devlin et al. (2014), by torch's own derivatives."""
+    logits = linear(hidden, weight, bias)
+    penalty = x * torch.logsumexp(logits, 1).square().sum()
+    return cross_entropy(logits, targets, reduction="sum") + penalty
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("n", [1, 16, 33])
+@pytest.mark.usefixtures("chunks")
+def test_self_normalisation(n, bias):
+    hidden, weight, b, targets = problem(n, bias=bias)
+    reference = copies(hidden, weight, b)
+    total = OutputLoss(0.3)(hidden, weight, b, targets)
+    plain = cross_entropy(linear(hidden, weight, b), targets, reduction="sum")
+    torch.testing.assert_close(total, plain.detach(), atol=1e-10, rtol=1e-12)
+    (total / n).backward()
+    (penalised(*reference, targets, 0.3) / n).backward()
+    for own, other in zip((hidden, weight, b), reference, strict=True):
+        if own is not None:
+            torch.testing.assert_close(own.grad, other.grad, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=["fp32", "bf16"]
+)
+@pytest.mark.usefixtures("chunks")
+def test_self_normalisation_in_other_formats(dtype, tolerance):
+    """The gradient beside that of the same numbers in float64, by the largest of each tensor."""
+    given = problem(70, dtype=torch.float32, seed=3)
+    rounded = [t.detach().to(dtype).requires_grad_() for t in given[:3]]
+    reference = [t.detach().double().requires_grad_() for t in rounded]
+    OutputLoss(0.2)(*rounded, given[3]).backward()
+    penalised(*reference, given[3], 0.2).backward()
+    for own, other in zip(rounded, reference, strict=True):
+        off = (own.grad.double() - other.grad).abs().max() / other.grad.abs().max()
+        assert off < tolerance
+
+
+def test_self_normalisation_where_the_target_is_out_of_reach():
+    """log Z of a target whose probability is 0 in float32."""
+    hidden = torch.full((2, D), 40.0, requires_grad=True)
+    weight = torch.linspace(-1, 1, V)[:, None].expand(V, D).clone().requires_grad_()
+    reference = copies(hidden, weight)
+    targets = torch.tensor([0, V - 1])
+    OutputLoss(0.1)(hidden, weight, None, targets).backward()
+    penalised(*reference, None, targets, 0.1).backward()
+    for own, other in zip((hidden, weight), reference, strict=True):
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-4, atol=1e-3)

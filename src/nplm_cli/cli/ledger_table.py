@@ -47,6 +47,11 @@ def ledger_rows(ledger: dict[str, Any]) -> list[tuple[str, Any, str]]:
                 f"baseline of order {baselines['kneser_ney']['order']}",
             ),
         ]
+    log_z = ledger.get("self_normalisation")
+    if log_z:
+        remark = f"sum Z of the scores' exponentials: deviation {log_z['log_z_sd']:.3g}, "
+        remark += f"at most {log_z['log_z_abs_max']:.3g} from 0; the figures above are exact"
+        rows.append(("log_z_mean", log_z["log_z_mean"], remark))
     ratio = ledger["ppl_ratio_to_kneser_ney"]
     if ratio:
         interval = ratio["interval_95"]

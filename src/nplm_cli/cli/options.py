@@ -175,6 +175,8 @@ def idle_options(config: Config, chosen: Iterable[str]) -> list[str]:
         "dropout_ramp": model.neural and any(dataclasses.astuple(training.dropout_rates)[:-1]),
         "samples": model.neural and training.loss != "full",
         "full_from": model.neural and training.loss != "full",
+        # Only the full softmax has all of Z.
+        "self_normalize": model.neural and (training.loss == "full" or training.full_from < 1),
         "cutoffs": model.neural and model.softmax == "adaptive",
         "tail_division": model.neural and model.softmax == "adaptive" and not model.tie,
         "kernels": model.far > 0 and "kernels" in own,

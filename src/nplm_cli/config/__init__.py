@@ -101,6 +101,11 @@ class Config(Section):
                 f"--loss {loss} draws words for one softmax over all of them: "
                 "use it with --softmax full, or --loss full with --softmax adaptive"
             )
+        if self.training.self_normalize and self.model.softmax == "adaptive" and self.model.neural:
+            raise ConfigError(
+                f"--self-normalize {self.training.self_normalize:g}: an adaptive softmax has a sum "
+                "Z of its own for each cluster: use it with --softmax full"
+            )
 
     @classmethod
     def from_json(cls, values: object, where: str) -> Self:

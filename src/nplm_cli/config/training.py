@@ -107,6 +107,13 @@ class TrainingConfig(Section):
         low=0,
         high=1,
     )
+    self_normalize: float = option(
+        0.0,
+        "Add so many times the mean of (log Z)^2 to the loss of the full softmax, so that scores "
+        "are near log-probabilities as they stand (Devlin et al. 2014; nplm compile).",
+        low=0,
+        metavar="X",
+    )
     average: Literal["none", "ema", "tail"] = option(
         "none",
         "Evaluate and keep averaged weights: exponentially decaying, or the mean since "

@@ -4,6 +4,11 @@
 
 The gradient with respect to the logits is softmax minus one-hot, so loss and gradients come out
 of one pass over a chunk of logits, in one buffer that is reused: a (B, T, V) tensor never exists.
+
+Self-normalisation (Devlin, Zbib, Huang, Lamar, Schwartz & Makhoul 2014, section 3.2) adds
+X (log Z)^2 for each prediction, Z the sum of the exponentials of all logits. As log Z has the
+softmax for its gradient, that of the whole is softmax times (1 + 2 X log Z), minus one-hot; and
+log Z is at hand as the target's logit minus its log-probability.
 """
 
 from typing import Any
@@ -22,7 +27,9 @@ CHUNK_LOGITS = 16_000_000
 class OutputLoss:
     """Sum of negative log-likelihoods (nats) of targets under a linear softmax layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, self_normalize: float = 0.0) -> None:
+        """``self_normalize`` is X of the penalty on log Z, in the gradients alone."""
+        self.self_normalize = self_normalize
         self._buffer = torch.empty(0)
 
     def __call__(
@@ -35,7 +42,7 @@ class OutputLoss:
     ) -> Tensor:
         """Return the sum over N as a scalar through which gradients flow.
 
-        ``extra_N`` is added to the logits of the targets.
+        ``extra_N`` is added to the logits of the targets. The figure is without the penalty.
         """
         return _LinearCrossEntropy.apply(hidden_ND, weight_VD, bias_V, targets_N, extra_N, self)
 
@@ -79,9 +86,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
             extra_C = None if extra_N is None else extra_N[start : start + rows]
             if extra_C is not None:
                 logits_CV.index_put_(at_targets, extra_C.to(logits_CV.dtype), accumulate=True)
+            logit_C = logits_CV[at_targets] if owner.self_normalize else None
             p_CV = torch.softmax(logits_CV, dim=1, out=logits_CV)
             p_C = p_CV[at_targets]
-            total += _nll(p_C, h_CD, weight_VD, bias_V, y_C, extra_C).sum(dtype=torch.float64)
+            nll_C = _nll(p_C, h_CD, weight_VD, bias_V, y_C, extra_C)
+            total += nll_C.sum(dtype=torch.float64)
+            if logit_C is not None:
+                log_z_C = logit_C + nll_C
+                p_CV.mul_((1 + 2 * owner.self_normalize * log_z_C).to(p_CV.dtype)[:, None])
+                p_C = p_CV[at_targets]
             # softmax minus one-hot, the gradient of the sum
             delta_CV = p_CV.index_put_(at_targets, p_C - 1)
             if grad_hidden is not None:
@@ -134,8 +147,8 @@ def _nll(
 class FullLoss:
     """The exact loss of a model's output layer, whatever it is."""
 
-    def __init__(self, model: LanguageModel):
-        self.model, self.softmax = model, OutputLoss()
+    def __init__(self, model: LanguageModel, self_normalize: float = 0.0):
+        self.model, self.softmax = model, OutputLoss(self_normalize)
 
     def __call__(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
         """Return the sum of -log p over N, a scalar through which gradients flow."""

@@ -32,7 +32,7 @@ class Objective:
         self.model, self.config = model, config
         self.device = model.embedding.weight.device
         counts_V = np.zeros(0, np.int64) if config.loss == "full" else _counts(model, train)
-        self.full_loss = FullLoss(model)
+        self.full_loss = FullLoss(model, config.self_normalize)
         self.sampled_loss = sampled_loss(model, counts_V, config, generator, lookup)
         # What a stream carries from one batch to the next.
         self.state: State | None = None
@@ -83,7 +83,7 @@ class Objective:
 
 def start_biases(model: LanguageModel, train: Part, config: TrainingConfig) -> None:
     """Give output biases the first values that ``config.loss`` asks for, before any step."""
-    if config.loss == "nce":
+    if config.loss == "nce" or config.self_normalize:  # both take scores for log-probabilities
         start_at_shares(model, _counts(model, train))
 
 

@@ -101,6 +101,8 @@ def sized(
     helping = min(cores, MOST_CORES) - 1 if device == "cpu" else 0
     processor_seconds = seconds * (1 + SECOND_CORE * helping)
     softmax = _softmax(model.arch, vocabulary)
+    if training.self_normalize and softmax.get("full_from") == 1:
+        softmax = {"loss": "full"}  # which alone sees Z
     chosen_softmax = config if KINDS[4] & set(given) else config.replace(**softmax)
     scored = _words_scored(chosen_softmax, vocabulary)
 

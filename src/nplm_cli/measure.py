@@ -139,9 +139,13 @@ def target_scores(run: Run, part: Part) -> TargetScores | None:
         return None
     if not run.config.model.neural:
         return None
+    return TargetScores(part, *output_rows(run))
+
+
+def output_rows(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows (V, D) and biases (V,), if it has some, of a network's softmax over all words."""
     rows_VD = run.weights["embedding.weight" if run.config.model.tie else "output.weight"]
-    bias_V = run.weights["output.bias"] if run.config.model.output_bias else None
-    return TargetScores(part, rows_VD, bias_V)
+    return rows_VD, run.weights["output.bias"] if run.config.model.output_bias else None
 
 
 def read_text(

@@ -17,8 +17,8 @@ from nplm_cli.config import Config, TrainingConfig
 from nplm_cli.corpus.preparation import DATA_FOLDER, Sources, check_sources
 from nplm_cli.corpus.shards import Part, check_ids, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
-from nplm_cli.locking import exclusive
 from nplm_cli.evaluation.normalisation import TargetScores
+from nplm_cli.locking import exclusive
 from nplm_cli.measure import part_ledger, target_scores
 from nplm_cli.placement import check_target, restore_old
 from nplm_cli.plain import quoted
@@ -229,9 +229,7 @@ def _fit(
         def nll(part: Part, scores: TargetScores | None) -> np.ndarray:
             if part is trainer.valid and trainer.best_nll_N is not None and scores is None:
                 return trainer.best_nll_N  # by these very weights
-            return evaluate(
-                trained, part, context, on_progress=stop_if_asked, on_states=scores
-            )
+            return evaluate(trained, part, context, on_progress=stop_if_asked, on_states=scores)
 
     def stop_if_asked(done: int = 0) -> None:
         if trainer is not None and trainer.interrupted():

@@ -20,7 +20,8 @@ from nplm_cli.locking import exclusive
 # All that nplm writes into a run, and into its folder of ids.
 RUN_FILES = (
     *("config.json", "vocabulary.tsv", "unknown.tsv", "tokenizer.json", "model.safetensors"),
-    *("baseline.safetensors", "checkpoint.safetensors", "metrics.jsonl", "report.json", "data"),
+    *("baseline.safetensors", "checkpoint.safetensors", "metrics.jsonl", "report.json"),
+    *("compiled.safetensors", "data"),
 )
 DATA_FILES = (
     "index.json",

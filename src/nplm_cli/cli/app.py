@@ -34,6 +34,7 @@ COMMANDS = {
     "homework": "homework_command",
     "compare": "compare_command",
     "mix": "mix_command",
+    "compile": "compile_command",
     "rescore": "rescore_command",
     "surprisal": "surprisal_command",
     "neighbors": "neighbors_command",

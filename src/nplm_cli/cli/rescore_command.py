@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 # Ends of the names of added columns, and the base in words.
 LOGPROBS = {"e": "logprob_e", "2": "logprob_log2", "10": "logprob_log10"}
+SELF_NORMALISED = {
+    "e": "self_normalised_e",
+    "2": "self_normalised_log2",
+    "10": "self_normalised_log10",
+}
 RATES = {"wer": "WER", "cer": "CER", "ser": "SER"}
 
 
@@ -95,6 +100,10 @@ def rescore_cli(
     ] = "line",
     segmented: Segmented = False,
     encoding: Annotated[str, typer.Option(help="Encoding of the list and references.")] = "auto",
+    compiled: Annotated[
+        bool,
+        typer.Option("--compiled", help="Self-normalised scores from the tables of nplm compile."),
+    ] = False,
     cache: Caches = None,
     cache_size: CacheSizes = None,
     cache_theta: CacheThetas = None,
@@ -135,11 +144,20 @@ def rescore_cli(
     output.refuse_same_file(output_file, [nbest, *list_files([references] if references else [])])
     if nbest == references == STDIN:
         raise ConfigError("'-' stands twice: standard input can be read only once")
-    names = Names(id_column, text_column, total_column or "total", name, LOGPROBS[base])
+    if compiled and cache:
+        raise ConfigError("--cache mixes probabilities, which --compiled does not give: choose one")
+    ends = SELF_NORMALISED if compiled else LOGPROBS
+    names = Names(id_column, text_column, total_column or "total", name, ends[base])
     opened = Run(run)
     more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
     use = use_caches(opened, more, sentence_reach(cache_reach), running=False)
-    scorer = use.open()
+    scorer: Any
+    if compiled:
+        from nplm_cli.query.tables import open_tables_scorer
+
+        scorer, caches = open_tables_scorer(opened), []
+    else:
+        scorer, caches = use.open(), use.records()
     tell = output.teller(quiet)
     found = read_nbest(
         read_exact(nbest, encoding, on_event=tell), format, names, allow_missing=allow_missing
@@ -164,7 +182,8 @@ def rescore_cli(
         output.warn(text)
     scores = np.array([own.logprob_e for own in scored]) / BASES[base].nats
     ranking = rank(found, scores, weight=weight, errors=errors)
-    summary = _summary(run, found, scored, ranking, base, name, use.records())
+    summary = _summary(run, found, scored, ranking, base, name, caches)
+    summary["self_normalised"] = compiled
     if output_file is not None or not json:
         places = ranking.best().tolist() if best else range(len(found.entries))
         with output.data_out(output_file) as file:
@@ -221,9 +240,10 @@ def _tell_references(right: "References", name: str) -> None:
 
 
 def _tell(summary: dict[str, Any]) -> None:
+    kind = "self-normalised scores" if summary["self_normalised"] else "log-probabilities"
     output.note(
         f"{counted(summary['hypotheses'], 'hypothesis')} of {counted(summary['ids'], 'id')}; "
-        f"log-probabilities of base {summary['base']}, </s> counted; context: sentence"
+        f"{kind} of base {summary['base']}, </s> counted; context: sentence"
     )
     if summary["blank"]:
         blank = counted(summary["blank"], "hypothesis")

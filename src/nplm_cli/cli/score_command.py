@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 from nplm_cli.cli import output
@@ -24,6 +25,7 @@ from nplm_cli.cli.score_formats import (
     write_kenlm,
     write_records,
     write_srilm,
+    write_summary,
     write_table,
 )
 from nplm_cli.cli.score_input import batches_of_lines
@@ -51,7 +53,7 @@ def score_cli(
     base: Annotated[str, Option(metavar="2|e|10", help="Base of the surprisal.")] = "2",
     eos: Annotated[bool, Option("--eos/--no-eos", help="Count the end of the sentence.")] = True,
     format: Annotated[
-        str, Option(metavar="table|tsv|json|kenlm|srilm", help="Layout of the output.")
+        str, Option(metavar="table|tsv|json|kenlm|srilm|summary", help="Layout of the output.")
     ] = "auto",
     context: Context = None,
     unit: Annotated[
@@ -71,6 +73,14 @@ def score_cli(
             help="Bytes that are no text: an error, or U+FFFD in their place, counted.",
         ),
     ] = "strict",
+    compiled: Annotated[
+        bool,
+        Option("--compiled", help="Self-normalised scores from the tables of nplm compile."),
+    ] = False,
+    tables: Annotated[
+        Path | None,
+        Option(help="Tables of nplm compile -o (as --compiled).", metavar="FILE"),
+    ] = None,
     cache: Caches = None,
     cache_size: CacheSizes = None,
     cache_theta: CacheThetas = None,
@@ -89,12 +99,14 @@ def score_cli(
     if base not in BASES:
         raise ConfigError(f"--base {base!r}: expected 2, e or 10")
     encoding, errors = checked_encoding(encoding), checked_errors(errors)
-    layouts = ("auto", "table", "tsv", "json", "kenlm", "srilm")
+    layouts = ("auto", "table", "tsv", "json", "kenlm", "srilm", "summary")
     if format not in layouts:
         raise ConfigError(f"--format {format!r}: expected one of {', '.join(layouts[1:])}")
-    if json and format not in ("auto", "json"):
+    if json and format not in ("auto", "json", "summary"):
         raise ConfigError(f"--json and --format {format}: choose one layout")
-    layout = "json" if json else format
+    layout = "json" if json and format != "summary" else format
+    normalised = compiled or tables is not None
+    named = BASES[base].self_normalised() if normalised else BASES[base]
     opened = Run(run)
     if unit not in ("line", "split"):
         raise ConfigError(f"--sentences {unit!r}: expected line or split")
@@ -108,18 +120,28 @@ def score_cli(
         raise ConfigError("--given and --word go together")
     if given is not None and (sentences or file):
         raise ConfigError("--given and --word stand alone: no sentences and no --file beside them")
-    if given is not None and (per_token or not eos or context or layout in ("kenlm", "srilm")):
+    totals_alone = ("kenlm", "srilm", "summary")
+    if given is not None and (per_token or not eos or context or layout in totals_alone):
         raise ConfigError(
             "--given and --word score one word after a sentence's beginning: leave out "
-            "--per-token, --no-eos, --context and --format kenlm or srilm"
+            "--per-token, --no-eos, --context and --format kenlm, srilm or summary"
         )
+    if per_token and layout == "summary":
+        raise ConfigError("--format summary adds all up: leave --per-token out")
+    if normalised:
+        _check_compiled(layout, given, cache)
     if sentences and "-" in sentences and len(sentences) > 1:
         raise ConfigError("'-' stands alone: either sentences or standard input")
     more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
     running = policy == "stream" and given is None
     reach = cache_reach if given is None else sentence_reach(cache_reach)
     use = use_caches(opened, more, reach, running=running)
-    scorer, caches = use.open(), use.records()
+    if normalised:
+        from nplm_cli.query.tables import open_tables_scorer
+
+        scorer, caches = open_tables_scorer(opened, tables), []
+    else:
+        scorer, caches = use.open(), use.records()
     if not quiet:
         tell_caches(use, one_sentence=given is not None)
     if given is not None and word:
@@ -137,6 +159,16 @@ def score_cli(
         errors=errors,
         on_event=output.teller(quiet),
     )
+    if layout == "summary":
+        from nplm_cli.query.totals import add_up
+
+        totals = add_up(opened, scorer, batches, reader, context=policy, eos=eos)
+        for text in reader.warnings:
+            output.warn(text)
+        if not quiet and not json:
+            _tell(policy, eos, named.unit, normalised)
+        write_summary(totals, named, "json" if json else "auto")
+        return
     scored = (
         sentence
         for texts, starts in batches
@@ -149,20 +181,39 @@ def score_cli(
         if text != "-" and os.path.isfile(text):
             output.warn(f"{text!r} is scored as a sentence; --file {text} scores that file's lines")
     if not quiet and layout != "json":
-        unit_name = "log10" if layout in ("kenlm", "srilm") else f"surprisal in {BASES[base].unit}"
-        ends = "</s> counted" if eos else "</s> not counted"
-        output.note(f"context: {policy}; {ends}; {unit_name}")
+        unit_name = "log10" if layout in ("kenlm", "srilm") else named.unit
+        _tell(policy, eos, unit_name, normalised)
     if sentences == ["-"] and layout == "auto":
         layout = "tsv"  # line by line, which no table can be
     match layout:
         case "kenlm":
-            write_kenlm(shown)
+            write_kenlm(shown, exact=not normalised)
         case "srilm":
             write_srilm(shown)
         case "json":
-            write_records(shown, base, per_token, caches)
+            write_records(shown, named, per_token, caches)
         case _:
-            write_table(shown, base, per_token, layout)
+            write_table(shown, named, per_token, layout)
+
+
+def _check_compiled(layout: str, given: str | None, cache: Any) -> None:
+    """Refuse what self-normalised scores cannot give."""
+    if given is not None:
+        raise ConfigError("--compiled scores sentences: leave --given and --word out")
+    if cache:
+        raise ConfigError("--cache mixes probabilities, which --compiled does not give: choose one")
+    if layout == "srilm":
+        raise ConfigError(
+            "--format srilm is about perplexity, which self-normalised scores do not have: "
+            "take --format kenlm or summary with --compiled"
+        )
+
+
+def _tell(policy: str, eos: bool, unit_name: str, normalised: bool) -> None:
+    ends = "</s> counted" if eos else "</s> not counted"
+    kind = "self-normalised, no probabilities: scores" if normalised else "surprisal"
+    shown = "log10" if unit_name == "log10" and not normalised else f"{kind} in {unit_name}"
+    output.note(f"context: {policy}; {ends}; {shown}")
 
 
 def _with_warnings(scored: Iterable[Any], reader: Any) -> Iterator[Any]:

@@ -2,23 +2,36 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nplm_cli.cli import output
 from nplm_cli.corpus.vocabulary import EOS, EOS_ID
+from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.query.sentences import ScoredSentence, ScoredToken
+from nplm_cli.query.totals import Totals
 
 LN10 = math.log(10)
 
 
 @dataclass(frozen=True)
 class Base:
-    """Unit of a surprisal: the name of its column, and natural logarithms to a unit."""
+    """Unit of a surprisal: the name of its column, and natural logarithms to a unit.
+
+    ``logprob`` is the name of the natural logarithm; ``exact`` is False of self-normalised scores,
+    which are no log-probabilities and never named so.
+    """
 
     column: str
     unit: str
     nats: float
+    logprob: str = "logprob_e"
+    exact: bool = True
+
+    def self_normalised(self) -> "Base":
+        """The same unit of scores whose Z is near 1 and not worked out."""
+        column = self.column.replace("surprisal", "self_normalised")
+        return replace(self, column=column, logprob="self_normalised_logscore_e", exact=False)
 
     def surprisal(self, logprob_e: float) -> float:
         """Surprisal of a natural log-probability, in this unit; never -0.0."""
@@ -37,7 +50,7 @@ def _token_record(token: ScoredToken, base: Base) -> dict[str, Any]:
         "token": token.token,
         "id": token.id,
         "oov": token.oov,
-        "logprob_e": token.logprob_e,
+        base.logprob: token.logprob_e,
         base.column: base.surprisal(token.logprob_e),
         "start": token.start,
         "end": token.end,
@@ -49,37 +62,36 @@ def _sentence_record(sentence: ScoredSentence, base: Base) -> dict[str, Any]:
         "text": sentence.text,
         "words": sentence.words,
         "oov": sentence.oov,
-        "logprob_e": sentence.logprob_e,
+        base.logprob: sentence.logprob_e,
         base.column: base.surprisal(sentence.logprob_e),
     }
 
 
 def write_records(
     sentences: Iterable[ScoredSentence],
-    base: str,
+    unit: Base,
     per_token: bool,
     caches: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write one JSON object a sentence; the ``caches`` that took part are named in each."""
     for sentence in sentences:
-        record = {"schema": 1, **_sentence_record(sentence, BASES[base])}
+        record = {"schema": 1, **_sentence_record(sentence, unit)}
         if per_token:
-            record["per_token"] = [_token_record(t, BASES[base]) for t in sentence.tokens]
+            record["per_token"] = [_token_record(t, unit) for t in sentence.tokens]
         if caches:
             record["caches"] = list(caches)
         output.write_json(record)
 
 
 def write_table(
-    sentences: Iterable[ScoredSentence], base: str, per_token: bool, style: str
+    sentences: Iterable[ScoredSentence], unit: Base, per_token: bool, style: str
 ) -> None:
     """Write one row a sentence, or (``per_token``) one a token with the sentence's number."""
-    unit = BASES[base]
     if not per_token:
-        columns = ["text", "words", "oov", "logprob_e", unit.column]
+        columns = ["text", "words", "oov", unit.logprob, unit.column]
         rows: Iterable[list[Any]] = (list(_sentence_record(s, unit).values()) for s in sentences)
     else:
-        columns = ["sentence", "token", "id", "oov", "logprob_e", unit.column, "start", "end"]
+        columns = ["sentence", "token", "id", "oov", unit.logprob, unit.column, "start", "end"]
         rows = (
             [number, *_token_record(token, unit).values()]
             for number, sentence in enumerate(sentences, 1)
@@ -88,11 +100,12 @@ def write_table(
     output.write_table(columns, rows, style=style)
 
 
-def write_kenlm(sentences: Iterable[ScoredSentence]) -> None:
+def write_kenlm(sentences: Iterable[ScoredSentence], *, exact: bool = True) -> None:
     """Write the layout of KenLM's ``query``: log10, ``surface=id length log10`` by word.
 
     The length is the number of tokens that the prediction rests on, itself included, at most the
-    order. Unlike there, a last line without a newline is scored.
+    order. Unlike there, a last line without a newline is scored. Self-normalised scores (not
+    ``exact``) have no perplexity: its lines are left out.
     """
     total = oov_total = 0.0
     tokens = oovs = 0
@@ -107,12 +120,39 @@ def write_kenlm(sentences: Iterable[ScoredSentence]) -> None:
         total += log10_sum
         tokens += len(sentence.tokens)
         oovs += sentence.oov
+    if not exact:
+        output.write_line(f"OOVs:\t{oovs}")
+        output.write_line(f"Tokens:\t{tokens}")
+        return
     including = 10 ** (-total / tokens) if tokens else math.nan
     excluding = 10 ** (-(total - oov_total) / (tokens - oovs)) if tokens > oovs else math.nan
     output.write_line(f"Perplexity including OOVs:\t{including:.8g}")
     output.write_line(f"Perplexity excluding OOVs:\t{excluding:.8g}")
     output.write_line(f"OOVs:\t{oovs}")
     output.write_line(f"Tokens:\t{tokens}")
+
+
+def write_summary(totals: Totals, unit: Base, style: str) -> None:
+    """Write one record of a whole text: what a corpus is scored for when no line matters.
+
+    Perplexity, over words and ends as they were counted, stands in it for exact scores alone.
+    """
+    record: dict[str, Any] = {
+        "sentences": totals.sentences,
+        "words": totals.words,
+        "oov": totals.oov,
+        "predictions": totals.predictions,
+        unit.logprob: totals.logprob_e,
+        unit.column: unit.surprisal(totals.logprob_e),
+    }
+    if unit.exact:
+        record["ppl"] = perplexity(-totals.logprob_e, totals.predictions)
+        known = totals.predictions - totals.oov
+        record["ppl_excluding_oov"] = perplexity(totals.oov_logprob_e - totals.logprob_e, known)
+    if style == "json":
+        output.write_json({"schema": 1, **record})
+        return
+    output.write_table(list(record), [list(record.values())], style=style)
 
 
 @dataclass

@@ -181,4 +181,6 @@ def has_numba() -> bool:
 def open_tables_scorer(run: Run, path: Path | None = None) -> TablesScorer:
     """The scorer of a run's compiled file; raises as ``open_tables``."""
     file = open_tables(run, path)
-    return TablesScorer(Tables({name: file[name] for name in file}, run.config.model, str(file.path)))
+    return TablesScorer(
+        Tables({name: file[name] for name in file}, run.config.model, str(file.path))
+    )

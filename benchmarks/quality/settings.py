@@ -20,6 +20,14 @@ WINDOW = (
     "--dropout-hidden", "0.2", "--dropout-output", "0.4", "--dropout-ramp", "0.5",
     "--loss", "sampled", "--full-from", "0.5", "--patience", "0",
 )  # fmt: skip
+# One hidden layer of rectified units over five words: what tables answer for quickly.
+TABLES = (
+    "--arch", "ffn", "--order", "6", "--dim", "200", "--hidden", "192", "--activation", "relu",
+    "--tie", "--context", "stream", "--init", "counts", "--batch", "16", "--bptt", "64",
+    "--lr", "0.003", "--l2", "0.05", "--clip", "1", "--schedule", "cosine", "--warmup", "0.03",
+    "--dropout-input", "0.2", "--dropout-output", "0.2", "--word-dropout", "0.02",
+    "--loss", "sampled", "--full-from", "0.4", "--self-normalize", "0.1", "--patience", "0",
+)  # fmt: skip
 PTB = ("ptb/ptb.train.txt", "ptb/ptb.valid.txt")
 PEOPLE_DAILY = ("pku199801/words.train.txt", "pku199801/words.valid.txt")
 # 10,000 types with <unk> and </s>; a line is a sentence.

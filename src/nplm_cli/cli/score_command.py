@@ -136,6 +136,7 @@ def score_cli(
     running = policy == "stream" and given is None
     reach = cache_reach if given is None else sentence_reach(cache_reach)
     use = use_caches(opened, more, reach, running=running)
+    scorer: Any
     if normalised:
         from nplm_cli.query.tables import open_tables_scorer
 

@@ -83,7 +83,7 @@ def fingerprint(run: Run) -> str:
     return run.weights.metadata.get("sha256") or sha256_of_file(run.weights_path)
 
 
-def exact_tables(weights: Weights, config: ModelConfig) -> dict[str, np.ndarray]:
+def exact_tables(weights: TensorFile | Weights, config: ModelConfig) -> dict[str, np.ndarray]:
     """Tables in fp32 by name: those of ``table_shapes``."""
     words_VE = weights["embedding.weight"]
     read_VE = words_VE
@@ -106,7 +106,9 @@ def exact_tables(weights: Weights, config: ModelConfig) -> dict[str, np.ndarray]
     return tables
 
 
-def _first(weights: Weights, config: ModelConfig, name: str, read_VE: np.ndarray) -> np.ndarray:
+def _first(
+    weights: TensorFile | Weights, config: ModelConfig, name: str, read_VE: np.ndarray
+) -> np.ndarray:
     """Products (K, V, H) of all words with each position's block of the first layer."""
     window = config.order - 1
     weight = weights[f"encoder.{name}.0.weight"]

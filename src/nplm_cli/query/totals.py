@@ -86,7 +86,7 @@ def _of_batch(
     ids: list[int] = []
     starts = [0]
     for tokens in itertools.chain.from_iterable(sentences):
-        ids.extend(map(index.get, tokens, itertools.repeat(UNK_ID)))  # type: ignore[arg-type]
+        ids.extend(map(index.get, tokens, itertools.repeat(UNK_ID)))
         ids.append(EOS_ID)
         starts.append(len(ids))
     if not ids:

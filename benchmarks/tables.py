@@ -28,12 +28,12 @@ from machine import corpora, describe, environment, table, use_checkout
 
 use_checkout()
 
-from nplm_cli.corpus.formats import read_sentences
-from nplm_cli.corpus.shards import Part, encode_sentences
-from nplm_cli.query.compiling import COMPILED, compile_run
-from nplm_cli.query.run import Run
-from nplm_cli.query.scorer import NeuralScorer
-from nplm_cli.query.tables import Tables, has_numba, open_tables
+from nplm_cli.corpus.formats import read_sentences  # noqa: E402
+from nplm_cli.corpus.shards import Part, encode_sentences  # noqa: E402
+from nplm_cli.query.compiling import COMPILED, compile_run  # noqa: E402
+from nplm_cli.query.run import Run  # noqa: E402
+from nplm_cli.query.scorer import NeuralScorer  # noqa: E402
+from nplm_cli.query.tables import Tables, has_numba, open_tables  # noqa: E402
 
 KENLM = """
 import sys, time, kenlm

@@ -105,7 +105,9 @@ def sides_of(
             work = scoring(tables, part.ids_N, starts, compiled)
             sides[name] = timed(part.predictions, work)
         line = ["score", run.folder, "--file", text, "--format", "summary", "-q"]
-        sides[f"process, {dtype} tables"] = process(part.predictions, [*line, "--tables", path])
+        sides[f"process, {dtype} tables"] = process(
+            part.predictions, [*line, "--tables", path], folder
+        )
     if options.arpa is not None:
         sides["kenlm, score a line"] = kenlm_side(options.kenlm_python, options.arpa, text)
     return sides
@@ -129,14 +131,21 @@ def timed(amount: int, work: Callable[[], object]) -> Callable[[], float]:
     return measured
 
 
-def process(amount: int, arguments: list[object]) -> Callable[[], float]:
-    """Amount a second of the processor's time of an ``nplm`` from its start to its end."""
+def process(amount: int, arguments: list[object], folder: Path) -> Callable[[], float]:
+    """Amount a second of the processor's time of an ``nplm`` from its start to its end.
+
+    Modules are compiled to bytecode in the turn that is not counted, as an installation has them.
+    """
+    paths = [environment()["PYTHONPATH"], os.environ.get("PYTHONPATH", "")]
+    variables = {**environment(), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    variables |= {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def measured() -> float:
         child = subprocess.Popen(
             [sys.executable, "-m", "nplm_cli", *map(str, arguments)],
             stdout=subprocess.DEVNULL,
-            env={**environment(), "PYTHONPATH": os.pathsep.join(sys.path[:1] + PATHS)},
+            env=variables,
         )
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -166,9 +175,6 @@ def kenlm_side(python: str, arpa: Path, text: Path) -> Callable[[], float]:
 
     return measured
 
-
-# The checkout first; then what the user added, where numba may be.
-PATHS = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
 
 if __name__ == "__main__":
     main()

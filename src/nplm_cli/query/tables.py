@@ -24,8 +24,8 @@ from nplm_cli.query.run import Run
 
 # Numbers of a chunk: what is summed stays in the processor's cache.
 CHUNK_NUMBERS = 65_536
-# Predictions from which on loading compiled code (half a second) is worth it.
-NUMBA_FROM = 300_000
+# Predictions from which on loading compiled code (a second) is worth it.
+NUMBA_FROM = 2_000_000
 
 
 class Tables:

@@ -196,7 +196,7 @@ def test_summary(nplm, kn):
         "schema": 1, "format": "moses", "ids": 3, "hypotheses": 8, "distinct": 7, "blank": 1,
         "words": sum(len(text.split()) for text in TEXTS), "oov": found.json["oov"],
         "zero_probability": 0, "base": "e", "context": "sentence", "name": "nplm",
-        "weight": None, "references": None,
+        "weight": None, "references": None, "self_normalised": False,
     }  # fmt: skip
     assert found.json["oov"] >= 1
     told = nplm("rescore", kn, "-", stdin=MOSES).ok().err

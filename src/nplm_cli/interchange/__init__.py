@@ -1,0 +1,1 @@
+"""Models in the files of other programs: back-off n-grams (ARPA), networks (ISI nplm)."""

@@ -8,10 +8,12 @@ import typer
 
 from nplm_cli.cli import output
 from nplm_cli.cli.arguments import Quiet
+from nplm_cli.cli.model_export import MODEL_FORMATS, export_model
 from nplm_cli.cli.vector_source import open_vectors
 from nplm_cli.errors import ConfigError, InputError
 
-EXPORT_FORMATS = ("word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors")
+VECTOR_FORMATS = ("word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors")
+EXPORT_FORMATS = (*VECTOR_FORMATS, *MODEL_FORMATS)
 SINGLE_FILE = ("word2vec", "word2vec-bin", "glove")
 
 
@@ -58,9 +60,32 @@ def export_cli(
             show_default="strict",
         ),
     ] = None,
+    order: Annotated[
+        int | None,
+        typer.Option(
+            help="Of arpa: longest n-grams of a network.",
+            min=1,
+            max=16,
+            show_default="the network's, at most 5",
+        ),
+    ] = None,
+    min_count: Annotated[
+        int | None,
+        typer.Option(
+            "--min-count",
+            help="Of arpa: n-grams of a network that its training text has so many times.",
+            min=1,
+            show_default="1",
+        ),
+    ] = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write word vectors, or vectors of sentences, in a format that other programs read."""
+    """Write word vectors, vectors of sentences, or a model, in a format that other programs read.
+
+    arpa: a back-off n-gram model, of counts exactly, of a network by its own probabilities, with
+    the perplexity before and after; nplm: a window model in the text format of ISI's nplm.
+    """
     from nplm_cli.vectors.export import (
         number_sentences,
         save_sentence_vectors,
@@ -73,6 +98,18 @@ def export_cli(
     if str(file) == "-" and format not in SINGLE_FILE:
         raise ConfigError(f"--format {format} cannot go to stdout: name a file")
     output.refuse_same_file(file, [str(source), *([sentences] if sentences else [])])
+    if format in MODEL_FORMATS:
+        if vectors or sentences or segmented or encoding or errors:
+            raise ConfigError(
+                "--vectors, --sentences, --segmented, --encoding and --errors belong to vectors, "
+                f"not to --format {format}"
+            )
+        export_model(source, file, format, order=order, min_count=min_count, json=json, quiet=quiet)
+        return
+    if order is not None or min_count is not None or json:
+        raise ConfigError(
+            "--order, --min-count and --json belong to --format arpa (--json to nplm)"
+        )
     if sentences is None:
         if segmented or encoding is not None or errors is not None:
             raise ConfigError("--segmented, --encoding and --errors belong to --sentences TEXTFILE")

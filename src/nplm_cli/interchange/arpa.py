@@ -57,9 +57,7 @@ def write_arpa(
     file.write(b"\n\\end\\\n")
 
 
-def _lines(
-    model: BackoffModel, tokens: Sequence[str], order: int, block: slice
-) -> Iterator[str]:
+def _lines(model: BackoffModel, tokens: Sequence[str], order: int, block: slice) -> Iterator[str]:
     """Lines of some n-grams of an order."""
     size, tables = model.trie.vocab_size, model.trie.tables
     nodes = np.arange(block.start, block.stop)
@@ -74,11 +72,13 @@ def _lines(
                 for word, text in zip(words.tolist(), texts, strict=True)
             ]
     log_p = np.minimum(model.log_p[order][block] / np.log(10), 0.0).tolist()
-    if order == model.order:
+    if order == model.order > 1:
         yield from (f"{p:.7g}\t{text}\n" for p, text in zip(log_p, texts, strict=True))
         return
-    log_b = (model.log_b[order][block] / np.log(10) + 0.0).tolist()
     followed = _followed(model, order)[block].tolist()
+    log_b = np.zeros(len(log_p)).tolist()
+    if order < model.order:
+        log_b = (model.log_b[order][block] / np.log(10) + 0.0).tolist()
     for i, (p, text, b, has) in enumerate(zip(log_p, texts, log_b, followed, strict=True)):
         weight = f"\t{b:.7g}" if has else ""
         if order == 1 and block.start + i == 1:
@@ -89,5 +89,7 @@ def _lines(
 
 def _followed(model: BackoffModel, order: int) -> np.ndarray:
     """Whether longer n-grams begin with an n-gram: the others need no back-off weight."""
+    if order == model.order:
+        return np.zeros(len(model.log_p[order]), bool)
     contexts = model.trie.tables[order + 1].keys_N // model.trie.vocab_size
     return np.bincount(contexts, minlength=len(model.log_p[order])) > 0

@@ -47,7 +47,7 @@ class BackoffModel:
         return [len(log_p_N) for log_p_N in self.log_p[1:]]
 
     def log_probs(self, ids_T: np.ndarray) -> np.ndarray:
-        """Natural log-probabilities (T,) of sentences, each ended by ``</s>`` and read on its own."""
+        """Natural log-probabilities (T,) of sentences, each read on its own and ended by ``</s>``."""
         words_T = np.asarray(ids_T, np.int64)
         log_p_T = np.zeros(len(words_T))
         starts_T = sequence_starts(words_T, "sentence", None)
@@ -165,7 +165,7 @@ def normalised(trie: Trie, p: list[np.ndarray]) -> BackoffModel:
     shorter = suffixes(trie)
     log_p, log_b = [NOTHING, np.log(p[1] / p[1].sum())], [np.zeros(1)]
     for order in range(2, trie.order + 1):
-        contexts, words = np.divmod(trie.tables[order].keys_N, size)
+        contexts = trie.tables[order].keys_N // size
         histories = len(log_p[order - 1])
         lower_N = np.exp(lower_log_p(trie, shorter, log_p, log_b, order))
         listed = np.bincount(contexts, p[order], histories)

@@ -1,0 +1,180 @@
+"""Back-off models: what a reader of the ARPA file computes against the definitions."""
+
+import collections
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nplm_cli.errors import ConfigError
+from nplm_cli.interchange import backoff, conversion
+from nplm_cli.interchange.arpa import save_arpa
+from nplm_cli.interchange.backoff import from_counts
+from nplm_cli.interchange.conversion import from_network
+from nplm_cli.ngram import NgramModel
+
+
+def sentences(part):
+    ids = part.ids_N.tolist()
+    return [ids[a:b] for a, b in itertools.pairwise(part.starts.tolist())]
+
+
+def named(ids, tokens):
+    return [tokens[i] for i in ids]
+
+
+def read_aloud(model, part, tokens):
+    """Natural log-probabilities of a part by an ARPA reader."""
+    found = []
+    for sentence in sentences(part):
+        history = ["<s>"]
+        for word in named(sentence, tokens):
+            found.append(model.log10(history, word) * math.log(10))
+            history.append(word)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": 1},
+        {"order": 2},
+        {"order": 4},
+        {"order": 4, "context": "stream"},
+        {"order": 1, "smoothing": "addk", "k": 0.5},
+    ],
+)
+def test_counts_are_written_exactly(text, tokens, tmp_path, arpa, settings):
+    counts = NgramModel.train(text.ids_N, vocab_size=len(tokens), **settings)
+    model = from_counts(counts)
+    expected = counts.log_probs(text.ids_N, context="sentence")
+    np.testing.assert_allclose(model.log_probs(text.ids_N), expected, rtol=0, atol=1e-12)
+    save_arpa(tmp_path / "m.arpa", model, tokens)
+    read = arpa(tmp_path / "m.arpa")
+    assert read.order == settings["order"]
+    np.testing.assert_allclose(read_aloud(read, text, tokens), expected, rtol=0, atol=2e-5)
+    for history in read.histories:
+        assert read.total(history) == pytest.approx(1, abs=1e-6)
+    if settings.get("context") == "stream":  # no sentence crosses its own end
+        assert not any("</s>" in ngram[:-1] or "<s>" in ngram[1:] for ngram in read.p)
+
+
+def test_relative_frequencies_of_words_alone(tokens, tmp_path, arpa, text):
+    counts = NgramModel.train(np.array([2, 2, 3, 1]), vocab_size=11, order=1, smoothing="mle")
+    save_arpa(tmp_path / "m.arpa", from_counts(counts), tokens)
+    read = arpa(tmp_path / "m.arpa")
+    assert read.p[("w2",)] == pytest.approx(math.log10(0.5), abs=1e-6)
+    assert read.p[("w9",)] == read.p[("<s>",)] == -99
+
+
+def averages(scorer, part, order):
+    """P(hw) by the definition: of longest histories over places, of others over longer ones."""
+    places = collections.defaultdict(list)
+    for sentence in sentences(part):
+        for i in range(len(sentence)):
+            read = (1, *sentence[:i])
+            places[read[max(0, len(read) - order + 1) :]].append(
+                np.exp(scorer.next_log_probs(sentence[:i]))
+            )
+    means = {h: np.mean(rows, axis=0) for h, rows in places.items()}
+    for length in range(order - 2, -1, -1):
+        longer = collections.defaultdict(list)
+        for h, mean in means.items():
+            if len(h) == length + 1:
+                longer[h[1:]].append(mean)
+        for h, rows in longer.items():
+            # A history that stands at the start of sentences is a longest one, too.
+            assert h not in means
+            means[h] = np.mean(rows, axis=0)
+    return means
+
+
+@pytest.mark.parametrize("block", [1, 40, 4_000_000])
+@pytest.mark.parametrize(
+    ("arch", "order", "settings"),
+    [
+        ("ffn", 3, {}),
+        ("ffn", 4, {}),
+        ("ffn", 2, {"order": 4}),
+        ("ffn", 1, {}),
+        ("ffn", 3, {"order": 2, "far": 3, "averages": 1}),
+        ("lstm", 3, {}),
+        ("transformer", 4, {"heads": 1, "window": 3, "dim": 6}),
+        ("ffn", 3, {"softmax": "adaptive", "cutoffs": "4,7"}),
+    ],
+)
+def test_network_is_averaged(
+    network, text, tokens, tmp_path, arpa, monkeypatch, arch, order, settings, block
+):
+    monkeypatch.setattr(conversion, "BLOCK_NUMBERS", block * 11)
+    scorer = network(arch, **settings)
+    save_arpa(tmp_path / "m.arpa.gz", from_network(scorer, text, order=order), tokens)
+    read = arpa(tmp_path / "m.arpa.gz")
+    means = averages(scorer, text, order)
+    followed = collections.defaultdict(set)
+    for sentence in sentences(text):
+        padded = (1, *sentence)
+        for i in range(1, len(padded)):
+            for length in range(min(i, order - 1) + 1):
+                followed[padded[i - length : i]].add(padded[i])
+    followed[()] = set(range(len(tokens)))
+    for history, words in followed.items():
+        spelled = ["<s>" if i == 1 else tokens[i] for i in history]
+        for word in words:
+            p = 10 ** read.p[(*spelled, tokens[word])]
+            assert p == pytest.approx(means[history][word], rel=2e-5), (history, word)
+    assert len(read.p) == sum(map(len, followed.values())) + 1  # and <s>
+    for history in read.histories:
+        assert read.total(history) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_network_of_the_files_order_loses_nothing_on_its_text(network, text):
+    scorer = network(order=3)
+    model = from_network(scorer, text, order=3)
+    np.testing.assert_allclose(
+        -model.log_probs(text.ids_N), scorer.nll(text, "sentence"), rtol=0, atol=1e-5
+    )
+
+
+def test_min_count_leaves_rare_ngrams_out(network, text, tokens, tmp_path, arpa):
+    save_arpa(tmp_path / "m.arpa", from_network(network(), text, order=3, min_count=2), tokens)
+    read = arpa(tmp_path / "m.arpa")
+    seen = collections.Counter()
+    for sentence in sentences(text):
+        padded = ["<s>", *named(sentence, tokens)]
+        for n in (2, 3):
+            seen.update(tuple(padded[i : i + n]) for i in range(len(padded) - n + 1))
+    assert {g for g in read.p if len(g) > 1} == {g for g, count in seen.items() if count > 1}
+    for history in read.histories:
+        assert read.total(history) == pytest.approx(1, abs=1e-6)
+
+
+def test_words_that_all_follow_a_history_sum_to_one(tokens, tmp_path, arpa, network):
+    """Nothing is left for unseen words: the listed ones take it, and the weight is 0."""
+    two = [0, 1]
+    trie = backoff.seen_ngrams(np.array([0, 0, 1, 1]), order=2, vocab_size=2)
+    p = [np.zeros(0), np.array([0.5, 0.5]), np.array([0.3, 0.6, 0.2, 0.7])]
+    assert len(trie.tables[2].keys_N) == 4
+    model = backoff.normalised(trie, p)
+    save_arpa(tmp_path / "m.arpa", model, [tokens[i] for i in two])
+    read = arpa(tmp_path / "m.arpa")
+    # 0.9 of the mass was listed after each history, with every word there is.
+    assert 10 ** read.p[("<unk>", "<unk>")] == pytest.approx(0.3 / 0.9, rel=1e-5)
+    for history in read.histories:
+        assert read.total(history) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("word", ["a b", "a\tb", "", "<s>", "<UNK>", "a\x0bb", "\ud800"])
+def test_words_that_readers_would_cut(text, tmp_path, word):
+    counts = NgramModel.train(text.ids_N, vocab_size=11, order=1)
+    tokens = ["<unk>", "</s>", *map(str, range(8)), word]
+    with pytest.raises(ConfigError, match="line 11"):
+        save_arpa(tmp_path / "m.arpa", from_counts(counts), tokens)
+    assert not list(tmp_path.iterdir())
+
+
+def test_same_bytes(network, text, tokens, tmp_path):
+    for name in ("a.arpa.gz", "b.arpa.gz"):
+        save_arpa(tmp_path / name, from_network(network(), text, order=3), tokens)
+    assert (tmp_path / "a.arpa.gz").read_bytes() == (tmp_path / "b.arpa.gz").read_bytes()

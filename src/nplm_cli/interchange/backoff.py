@@ -47,7 +47,7 @@ class BackoffModel:
         return [len(log_p_N) for log_p_N in self.log_p[1:]]
 
     def log_probs(self, ids_T: np.ndarray) -> np.ndarray:
-        """Natural log-probabilities (T,) of sentences, each read on its own and ended by ``</s>``."""
+        """Natural log-probabilities (T,) of sentences, each read on its own to its ``</s>``."""
         words_T = np.asarray(ids_T, np.int64)
         log_p_T = np.zeros(len(words_T))
         starts_T = sequence_starts(words_T, "sentence", None)

@@ -57,7 +57,6 @@ LIGHT = {
     "export safetensors": ("export", "RUN", "OUT", "--format", "safetensors"),
     "export --sentences": ("export", "RUN", "OUT", "--sentences", "TEXT"),
     "export arpa": ("export", "RUN", "OUT", "--format", "arpa"),
-    "export counts": ("export", "KN", "OUT", "--format", "arpa"),
     "export nplm": ("export", "RUN", "OUT", "--format", "nplm"),
     "generate": ("generate", "RUN", "--prompt", "我 买", "--top-p", "0.9"),
     "generate from counts": ("generate", "NGRAM", "--samples", "3", "--json"),

@@ -12,6 +12,7 @@ from nplm_cli.interchange import backoff, conversion
 from nplm_cli.interchange.arpa import save_arpa
 from nplm_cli.interchange.backoff import from_counts
 from nplm_cli.interchange.conversion import from_network
+from nplm_cli.interchange.pruning import prune
 from nplm_cli.ngram import NgramModel
 
 
@@ -90,7 +91,7 @@ def averages(scorer, part, order):
     return means
 
 
-@pytest.mark.parametrize("block", [1, 40, 4_000_000])
+@pytest.mark.parametrize("block", [1, 13, 4_000_000])
 @pytest.mark.parametrize(
     ("arch", "order", "settings"),
     [
@@ -109,7 +110,7 @@ def test_network_is_averaged(
 ):
     monkeypatch.setattr(conversion, "BLOCK_NUMBERS", block * 11)
     scorer = network(arch, **settings)
-    save_arpa(tmp_path / "m.arpa.gz", from_network(scorer, text, order=order), tokens)
+    save_arpa(tmp_path / "m.arpa.gz", from_network(scorer, text, order=order)[0], tokens)
     read = arpa(tmp_path / "m.arpa.gz")
     means = averages(scorer, text, order)
     followed = collections.defaultdict(set)
@@ -131,14 +132,14 @@ def test_network_is_averaged(
 
 def test_a_network_of_the_files_order_loses_nothing_on_its_text(network, text):
     scorer = network(order=3)
-    model = from_network(scorer, text, order=3)
+    model = from_network(scorer, text, order=3)[0]
     np.testing.assert_allclose(
         -model.log_probs(text.ids_N), scorer.nll(text, "sentence"), rtol=0, atol=1e-5
     )
 
 
 def test_min_count_leaves_rare_ngrams_out(network, text, tokens, tmp_path, arpa):
-    save_arpa(tmp_path / "m.arpa", from_network(network(), text, order=3, min_count=2), tokens)
+    save_arpa(tmp_path / "m.arpa", from_network(network(), text, order=3, min_count=2)[0], tokens)
     read = arpa(tmp_path / "m.arpa")
     seen = collections.Counter()
     for sentence in sentences(text):
@@ -150,10 +151,83 @@ def test_min_count_leaves_rare_ngrams_out(network, text, tokens, tmp_path, arpa)
         assert read.total(history) == pytest.approx(1, abs=1e-6)
 
 
+def test_network_and_counts_are_mixed(network, text, tokens, tmp_path, arpa):
+    scorer = network(order=3)
+    read = {}
+    for weight in (0.0, 0.25, 1.0):
+        model, used = from_network(scorer, text, order=3, weight=weight)
+        assert used == weight
+        save_arpa(tmp_path / "m.arpa", model, tokens)
+        read[weight] = arpa(tmp_path / "m.arpa")
+    counts = NgramModel.train(text.ids_N, vocab_size=len(tokens), order=3)
+    np.testing.assert_allclose(
+        read_aloud(read[0.0], text, tokens), counts.log_probs(text.ids_N), rtol=0, atol=2e-5
+    )
+    for ngram, log10 in read[0.25].p.items():
+        if ngram != ("<s>",):
+            mixed = 0.75 * 10 ** read[0.0].p[ngram] + 0.25 * 10 ** read[1.0].p[ngram]
+            assert 10**log10 == pytest.approx(mixed, rel=2e-5)
+    for history in read[0.25].histories:
+        assert read[0.25].total(history) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_weight_suits_the_validation_part(network, text):
+    scorer = network(order=3)
+    model, weight = from_network(scorer, text, order=3, weight=None, valid=text)
+    tried = {
+        w: -from_network(scorer, text, order=3, weight=w)[0].log_probs(text.ids_N).mean()
+        for w in conversion.WEIGHTS
+    }
+    assert weight == min(tried, key=tried.get)
+    assert -model.log_probs(text.ids_N).mean() == pytest.approx(min(tried.values()), abs=1e-12)
+    assert from_network(scorer, text, order=2, weight=None)[1] == 1
+
+
+def test_pruning(text, tokens, tmp_path, arpa):
+    """D by its definition: the divergence of the model without one n-gram from the model."""
+    model = from_counts(NgramModel.train(text.ids_N, vocab_size=len(tokens), order=2))
+    save_arpa(tmp_path / "m.arpa", model, tokens)
+    full = arpa(tmp_path / "m.arpa")
+    costs = {}
+    for ngram in [g for g in full.p if len(g) == 2]:
+        h = ngram[0]
+        listed = [g[1] for g in full.p if g[:-1] == (h,) and g != ngram]
+        p = {w: 10 ** full.log10([h], w) for w in full.words}
+        lower = {w: 10 ** full.log10([], w) for w in full.words}
+        weight = (1 - sum(p[w] for w in listed)) / (1 - sum(lower[w] for w in listed))
+        q = {w: p[w] if w in listed else weight * lower[w] for w in full.words}
+        share = lower["</s>" if h == "<s>" else h]
+        costs[ngram] = math.expm1(share * sum(p[w] * math.log(p[w] / q[w]) for w in full.words))
+    for threshold in (0.0, 1e-3, 3e-3, 1.0):
+        save_arpa(tmp_path / "m.arpa", prune(model, threshold), tokens)
+        read = arpa(tmp_path / "m.arpa")
+        kept = {g for g in read.p if len(g) == 2}
+        clear = {g: c for g, c in costs.items() if abs(c - threshold) > 1e-6}
+        assert {g for g, c in clear.items() if c >= threshold} == kept & set(clear)
+        for history in read.histories:
+            assert read.total(history) == pytest.approx(1, abs=1e-6)
+    assert not kept
+
+
+@pytest.mark.parametrize("threshold", [1e-4, 1e-3, 1e-2])
+def test_pruned_histories_keep_their_endings(text, tokens, tmp_path, arpa, threshold):
+    model = from_counts(NgramModel.train(text.ids_N, vocab_size=len(tokens), order=4))
+    small = prune(model, threshold)
+    assert sum(small.sizes) < sum(model.sizes)
+    save_arpa(tmp_path / "m.arpa", small, tokens)
+    read = arpa(tmp_path / "m.arpa")
+    for history in read.histories:
+        assert len(history) < 2 or {history, history[1:]} <= set(read.p)
+        assert read.total(history) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(
+        read_aloud(read, text, tokens), small.log_probs(text.ids_N), rtol=0, atol=2e-5
+    )
+
+
 def test_words_that_all_follow_a_history_sum_to_one(tokens, tmp_path, arpa, network):
     """Nothing is left for unseen words: the listed ones take it, and the weight is 0."""
     two = [0, 1]
-    trie = backoff.seen_ngrams(np.array([0, 0, 1, 1]), order=2, vocab_size=2)
+    trie = backoff.count_model(np.array([0, 0, 1, 1]), order=2, vocab_size=2).trie
     p = [np.zeros(0), np.array([0.5, 0.5]), np.array([0.3, 0.6, 0.2, 0.7])]
     assert len(trie.tables[2].keys_N) == 4
     model = backoff.normalised(trie, p)
@@ -176,5 +250,5 @@ def test_words_that_readers_would_cut(text, tmp_path, word):
 
 def test_same_bytes(network, text, tokens, tmp_path):
     for name in ("a.arpa.gz", "b.arpa.gz"):
-        save_arpa(tmp_path / name, from_network(network(), text, order=3), tokens)
+        save_arpa(tmp_path / name, from_network(network(), text, order=3)[0], tokens)
     assert (tmp_path / "a.arpa.gz").read_bytes() == (tmp_path / "b.arpa.gz").read_bytes()

@@ -16,6 +16,8 @@ def export_model(
     *,
     order: int | None,
     min_count: int | None,
+    weight: float | None,
+    threshold: float | None,
     json: bool,
     quiet: bool,
 ) -> None:
@@ -32,10 +34,20 @@ def export_model(
         raise ConfigError(f"{source} is a file: --format {format} needs a run directory")
     with ProgressView(quiet=quiet) as view:
         if format == "arpa":
-            record = export_arpa(Run(source), file, order=order, min_count=min_count, on_event=view)
+            record = export_arpa(
+                Run(source),
+                file,
+                order=order,
+                min_count=min_count,
+                weight=weight,
+                threshold=threshold,
+                on_event=view,
+            )
+        elif (order, min_count, weight, threshold) != (None,) * 4:
+            raise ConfigError(
+                "--order, --min-count, --network-weight and --prune belong to --format arpa"
+            )
         else:
-            if order is not None or min_count is not None:
-                raise ConfigError("--order and --min-count belong to --format arpa")
             record = export_isi(Run(source), file, on_event=view)
     if json:
         output.write_json({"schema": 1, "run": str(source), "file": str(file), **record})

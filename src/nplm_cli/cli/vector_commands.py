@@ -78,6 +78,25 @@ def export_cli(
             show_default="1",
         ),
     ] = None,
+    network_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--network-weight",
+            help="Of arpa: share of a network in its n-grams, the rest counts of its text.",
+            min=0,
+            max=1,
+            show_default="what suits the validation part; 1 without one",
+        ),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            help="Of arpa: leave out n-grams that change perplexity by less than this share, "
+            "say 1e-7 (Stolcke 1998).",
+            min=0,
+            show_default="none left out",
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -104,11 +123,22 @@ def export_cli(
                 "--vectors, --sentences, --segmented, --encoding and --errors belong to vectors, "
                 f"not to --format {format}"
             )
-        export_model(source, file, format, order=order, min_count=min_count, json=json, quiet=quiet)
+        export_model(
+            source,
+            file,
+            format,
+            order=order,
+            min_count=min_count,
+            weight=network_weight,
+            threshold=prune,
+            json=json,
+            quiet=quiet,
+        )
         return
-    if order is not None or min_count is not None or json:
+    if json or (order, min_count, network_weight, prune) != (None,) * 4:
         raise ConfigError(
-            "--order, --min-count and --json belong to --format arpa (--json to nplm)"
+            "--order, --min-count, --network-weight, --prune and --json belong to --format arpa "
+            "(--json to nplm, too)"
         )
     if sentences is None:
         if segmented or encoding is not None or errors is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nplm_cli.ngram import NgramModel
-from nplm_cli.ngram.counting import count_ngrams, sequence_starts
+from nplm_cli.ngram.counting import sequence_starts
 from nplm_cli.ngram.kneser_ney import discount_of
 from nplm_cli.ngram.trie import Table, Trie
 
@@ -135,23 +135,17 @@ def select(model: BackoffModel, keep: list[np.ndarray]) -> BackoffModel:
     return BackoffModel(Trie(tables, size), log_p, log_b)
 
 
-def seen_ngrams(ids_T: np.ndarray, *, order: int, vocab_size: int, min_count: int = 1) -> Trie:
-    """The n-grams of sentences, those from order 2 up at least ``min_count`` times."""
-    words_T = np.asarray(ids_T, np.int64)
-    starts_T = sequence_starts(words_T, "sentence", None)
-    tables = [Table(np.zeros(0, np.int64), NOTHING, NOTHING, NOTHING, NOTHING)] * 2
-    keep = [np.ones(1, bool)]
-    counted = count_ngrams(words_T, starts_T, order=order, vocab_size=vocab_size)
-    for n, counts in enumerate(counted, 1):
-        if n == 1:
-            keep.append(np.ones(vocab_size, bool))
-            continue
-        contexts, words = np.divmod(counts.keys_N, vocab_size)
-        stays = (counts.raw_N >= min_count) & keep[-1][contexts]
-        keys = (np.cumsum(keep[-1]) - 1)[contexts[stays]] * vocab_size + words[stays]
-        tables.append(Table(keys, NOTHING, NOTHING, NOTHING, NOTHING))
-        keep.append(stays)
-    return Trie(tables, vocab_size)
+def count_model(
+    ids_T: np.ndarray, *, order: int, vocab_size: int, min_count: int = 1
+) -> BackoffModel:
+    """Kneser-Ney counts of sentences; n-grams from order 2 up that occur ``min_count`` times.
+
+    Left-out n-grams leave histories that do not sum to 1: ``normalised`` mends them.
+    """
+    counts = NgramModel.train(ids_T, order=order, vocab_size=vocab_size, max_tokens=2**32 - 1)
+    keep = [np.ones(1, bool), np.ones(vocab_size, bool)]
+    keep += [table.counts_N >= min_count for table in counts.trie.tables[2:]]
+    return select(from_counts(counts), keep)
 
 
 def normalised(trie: Trie, p: list[np.ndarray]) -> BackoffModel:

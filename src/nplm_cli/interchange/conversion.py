@@ -4,8 +4,9 @@ P(hw) is the mean of the network's p(w | ...) over the places of the text where 
 (Adel, Kirchhoff, Vu, Telaar & Schultz 2014, "Comparing approaches to convert recurrent neural
 networks into backoff language models", probability-based conversion; for a window model whose
 window is h the mean of equal figures). Of shorter histories every longer history counts once, as
-in Kneser-Ney: they are asked where the longer one was not seen. Back-off weights make each
-history sum to 1.
+in Kneser-Ney: they are asked where the longer one was not seen. What the network says of n-grams
+that the text lacks is lost; counts know better how much to leave for them, so P(hw) is mixed with
+interpolated Kneser-Ney of the same text. Back-off weights make each history sum to 1.
 
 Shape suffixes: R rows (places in the order of their histories), G groups of rows with the same
 history, V vocabulary, N n-grams of one order.
@@ -16,7 +17,7 @@ import numpy as np
 from nplm_cli import events
 from nplm_cli.corpus.shards import Part, beginning
 from nplm_cli.errors import ConfigError
-from nplm_cli.interchange.backoff import NOTHING, BackoffModel, normalised, seen_ngrams
+from nplm_cli.interchange.backoff import NOTHING, BackoffModel, count_model, normalised
 from nplm_cli.interchange.histories import Histories, sort_histories
 from nplm_cli.interchange.states import open_states, probabilities
 from nplm_cli.ngram.trie import Trie
@@ -24,6 +25,7 @@ from nplm_cli.query.scorer import NeuralScorer
 
 BLOCK_NUMBERS = 4_000_000
 MAX_TOKENS = 20_000_000
+WEIGHTS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 def from_network(
@@ -32,13 +34,18 @@ def from_network(
     *,
     order: int,
     min_count: int = 1,
+    weight: float | None = 1.0,
+    valid: Part | None = None,
     on_event: events.OnEvent = events.ignore,
-) -> BackoffModel:
-    """Average a network over a text; n-grams that it has ``min_count`` times are listed.
+) -> tuple[BackoffModel, float]:
+    """Average a network over a text and mix it with counts; the model, and the network's weight.
 
-    Of a text of more than 20 million tokens the first sentences are taken, and told. Memory grows
-    with the n-grams, not with the vocabulary times the histories. Raises ConfigError for an order
-    below 1 or a text without a sentence.
+    N-grams that the text has ``min_count`` times are listed; P(hw) is ``weight`` of the network's
+    mean and the rest of Kneser-Ney. ``weight`` None: the one of WEIGHTS that predicts ``valid``
+    best (1 without one). Of a text of more than 20 million tokens the first sentences are taken,
+    and told. Memory grows with the n-grams, not with the vocabulary times the histories.
+
+    Raises ConfigError for an order below 1 or a text without a sentence.
     """
     if order < 1:
         raise ConfigError(f"--order {order}: expected at least 1")
@@ -48,7 +55,31 @@ def from_network(
         text = beginning(text, MAX_TOKENS)
         on_event(events.Message(f"n-grams of the first {text.predictions:,} tokens alone"))
     size = len(scorer.weights["embedding.weight"])
-    trie = seen_ngrams(text.ids_N, order=order, vocab_size=size, min_count=min_count)
+    counts = count_model(text.ids_N, order=order, vocab_size=size, min_count=min_count)
+    means = average(scorer, text, counts.trie, on_event)
+    if weight is not None or valid is None:
+        weight = 1.0 if weight is None else weight
+        return _mixed(counts, means, weight), weight
+    best = (np.inf, counts, 0.0)
+    for number, tried in enumerate(WEIGHTS):
+        on_event(events.Progress("weighing network and counts", number, len(WEIGHTS)))
+        model = _mixed(counts, means, tried)
+        nats = -float(model.log_probs(valid.ids_N).mean())
+        best = min(best, (nats, model, tried), key=lambda found: found[0])
+    return best[1], best[2]
+
+
+def _mixed(counts: BackoffModel, means: list[np.ndarray], weight: float) -> BackoffModel:
+    """Weigh the listed probabilities of a network and of counts."""
+    pairs = zip(means, counts.log_p[1:], strict=True)
+    mixed = [weight * mean_N + (1 - weight) * np.exp(log_p_N) for mean_N, log_p_N in pairs]
+    return normalised(counts.trie, [NOTHING, *mixed])
+
+
+def average(
+    scorer: NeuralScorer, text: Part, trie: Trie, on_event: events.OnEvent = events.ignore
+) -> list[np.ndarray]:
+    """Means of a network's probabilities for the n-grams of a trie, (N,) by order from 1."""
     seen = None if scorer.order is None else scorer.order - 1
     histories = sort_histories(text.ids_N, trie, seen=seen)
 
@@ -56,9 +87,9 @@ def from_network(
         on_event(events.Progress("reading the text", done, text.predictions))
 
     states = open_states(scorer, text, reading)
-    levels = [_Level(trie, histories, length) for length in range(order)]
+    levels = [_Level(trie, histories, length) for length in range(trie.order)]
     total = len(histories.places_R)
-    step = max(1, BLOCK_NUMBERS // size)
+    step = max(1, BLOCK_NUMBERS // trie.vocab_size)
     for start in range(0, total, step):
         rows = np.arange(start, min(start + step, total))
         p_GV = probabilities(scorer, states.at(histories.places_R[rows]))
@@ -66,14 +97,10 @@ def from_network(
         for level in reversed(levels):
             p_GV, rows = level.add(p_GV, weights_G, rows)
             weights_G = np.ones(len(rows))
-        on_event(events.Progress("averaging the network", rows_done(start, step, total), total))
+        done = min(start + step, total)
+        on_event(events.Progress("averaging the network", done, total))
     _finish(levels)
-    return normalised(trie, [NOTHING, *(level.p_N for level in levels)])
-
-
-def rows_done(start: int, step: int, total: int) -> int:
-    """How many rows are done after a block."""
-    return min(start + step, total)
+    return [level.p_N for level in levels]
 
 
 def _finish(levels: "list[_Level]") -> None:

@@ -13,6 +13,7 @@ from nplm_cli.interchange.arpa import save_arpa
 from nplm_cli.interchange.backoff import BackoffModel, from_counts
 from nplm_cli.interchange.conversion import from_network
 from nplm_cli.interchange.isi import check_topology, save_isi, two_layers
+from nplm_cli.interchange.pruning import prune
 from nplm_cli.interchange.words import check_words
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import NeuralScorer, NgramScorer, Scorer, open_scorer
@@ -29,14 +30,18 @@ def export_arpa(
     *,
     order: int | None = None,
     min_count: int | None = None,
+    weight: float | None = None,
+    threshold: float | None = None,
     on_event: events.OnEvent = events.ignore,
 ) -> dict[str, Any]:
     """Write a run as a back-off model; returns what was written and what it loses.
 
     Kneser-Ney counts are written exactly (other counts have a back-off form only at order 1).
     Networks are averaged over the training text of the run, in n-grams that it has at least
-    ``min_count`` times (1 unless given). Readers take each sentence on its own, so perplexities are
-    those of ``--context sentence``, on the validation part; None without one.
+    ``min_count`` times (1 unless given), and mixed with its counts: ``weight`` of the network, or
+    (None) what suits the validation part. ``threshold``: see ``prune``. Readers take each sentence
+    on its own, so perplexities are those of ``--context sentence``, on the validation part; None
+    without one.
 
     Raises ConfigError for settings and models without such a form, ArtifactError for a mixture and
     for a run without its text.
@@ -46,10 +51,10 @@ def export_arpa(
     scorer = open_scorer(run)
     parts = _parts(run)
     if isinstance(scorer, NgramScorer):
-        if order is not None or min_count is not None:
+        if order is not None or min_count is not None or weight is not None:
             raise ConfigError(
-                "--order and --min-count choose n-grams of a network: counts are written as they "
-                "are; train --arch ngram with another --order"
+                "--order, --min-count and --network-weight are of networks: counts are written as "
+                "they are, or with --prune; train --arch ngram with another --order"
             )
         model = from_counts(_with_backoff(scorer).model)
     else:
@@ -60,9 +65,17 @@ def export_arpa(
                 "those of its training text; export the run that nplm train wrote"
             )
         order = order or min(scorer.order or MAX_ORDER, MAX_ORDER)
-        model = from_network(
-            scorer, parts["train"], order=order, min_count=min_count or 1, on_event=on_event
+        model, weight = from_network(
+            scorer,
+            parts["train"],
+            order=order,
+            min_count=min_count or 1,
+            weight=weight,
+            valid=parts.get("valid"),
+            on_event=on_event,
         )
+    if threshold is not None:
+        model = prune(model, threshold)
     _tell(run, model, on_event)
     total = sum(model.sizes)
 
@@ -72,7 +85,9 @@ def export_arpa(
     save_arpa(path, model, run.vocabulary.tokens, writing)
     return {
         "format": "arpa",
-        "exact": isinstance(scorer, NgramScorer),
+        "exact": isinstance(scorer, NgramScorer) and threshold is None,
+        "network_weight": weight,
+        "prune": threshold,
         "order": model.order,
         "ngrams": model.sizes,
         **_loss(scorer, model, parts.get("valid"), on_event),

@@ -1,6 +1,6 @@
 """What the output layer of a network reads at places of a text, in any order.
 
-A window model is asked anew at each place. Any other network reads the sentences once, and what
+A window model (without a far context) is asked anew at each place. Any other network reads the sentences once, and what
 it hands to the output layer waits in a temporary file that has no name.
 
 Shape suffixes: T tokens, B places asked for at once, V vocabulary, D what the output layer reads.
@@ -29,7 +29,7 @@ class States(Protocol):
 
 
 class WindowStates:
-    """Of a network that sees the last n - 1 words (and far words) alone."""
+    """Of a network that sees the last n - 1 words alone."""
 
     def __init__(self, scorer: NeuralScorer, ids_T: np.ndarray, starts: np.ndarray):
         self.scorer, self.ids_T = scorer, ids_T
@@ -68,7 +68,7 @@ class StoredStates:
 
 def open_states(scorer: NeuralScorer, part: Part, on_done: OnDone) -> States:
     """States of a part whose sentences are read one by one, by the cheaper way."""
-    if scorer.config.arch == "ffn":
+    if scorer.config.arch == "ffn" and not scorer.config.far:
         return WindowStates(scorer, np.asarray(part.ids_N), np.asarray(part.starts))
     return StoredStates(scorer, part, on_done)
 

@@ -19,6 +19,12 @@ def test_counts_exactly(nplm, kneser_ney, tmp_path):
     assert (record["schema"], record["format"], record["exact"]) == (1, "arpa", True)
     assert record["order"] == len(record["ngrams"]) == 3
     assert record["bits_lost"] == pytest.approx(0, abs=1e-9)
+    assert record["network_weight"] is None
+    pruned = nplm("export", kneser_ney, out, "--format", "arpa", "--prune", "1e-3", "--json")
+    assert pruned.ok().json["exact"] is False
+    assert sum(pruned.json["ngrams"]) < sum(record["ngrams"])
+    assert pruned.json["bits_lost"] != 0
+    nplm("export", kneser_ney, out, "--format", "arpa", "-q").ok()
     head = gzip.decompress(out.read_bytes()).decode("utf-8").splitlines()[:4]
     assert head == [
         "\\data\\",
@@ -40,6 +46,11 @@ def test_figures_of_a_network(nplm, ffn, tmp_path):
     assert str(out) in result.err
     smaller = nplm("export", ffn, out, "--format", "arpa", "--order", 2, "--json").ok().json
     assert smaller["ngrams"] == record["ngrams"][:2]
+    alone = ("--network-weight", 1)
+    assert (
+        record["arpa_ppl"]
+        <= (nplm("export", ffn, out, "--format", "arpa", *alone, "--json").ok().json["arpa_ppl"])
+    )
     rarer = nplm("export", ffn, out, "--format", "arpa", "--min-count", 3, "--json").ok().json
     assert rarer["ngrams"][1] < record["ngrams"][1]
 
@@ -66,6 +77,9 @@ def test_a_stream_is_told(nplm, train, texts, tmp_path):
     [
         (("-", "--format", "arpa"), "stdout"),
         (("m", "--format", "nplm", "--order", "2"), "--order"),
+        (("m", "--format", "nplm", "--prune", "1e-7"), "--prune"),
+        (("m", "--format", "glove", "--network-weight", "1"), "--network-weight"),
+        (("m", "--format", "arpa", "--network-weight", "1.5"), "--network-weight"),
         (("m", "--format", "arpa", "--vectors", "output"), "--vectors"),
         (("m", "--format", "word2vec", "--order", "2"), "--format arpa"),
         (("m", "--json"), "--json"),
@@ -83,6 +97,9 @@ def test_models_that_do_not_fit(nplm, ngram, kneser_ney, ffn, tmp_path):
     nplm("export", ngram, out, "--format", "arpa").refused("mle", "--smoothing kn")
     nplm("export", ngram, out, "--format", "nplm").refused("--arch ngram")
     nplm("export", kneser_ney, out, "--format", "arpa", "--order", 2).refused("--order")
+    nplm("export", kneser_ney, out, *("--format", "arpa", "--network-weight", 1)).refused(
+        "networks"
+    )
     nplm("export", ffn / "config.json", out, "--format", "arpa").refused("run directory")
     assert not out.exists()
 

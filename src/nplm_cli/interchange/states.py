@@ -1,7 +1,7 @@
 """What the output layer of a network reads at places of a text, in any order.
 
-A window model (without a far context) is asked anew at each place. Any other network reads the sentences once, and what
-it hands to the output layer waits in a temporary file that has no name.
+A window model (without a far context) is asked anew at each place. Any other network reads the
+sentences once, and what it hands to the output layer waits in a temporary file without a name.
 
 Shape suffixes: T tokens, B places asked for at once, V vocabulary, D what the output layer reads.
 """

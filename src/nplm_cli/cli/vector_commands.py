@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from nplm_cli.cli import output
-from nplm_cli.cli.arguments import Quiet
+from nplm_cli.cli.arguments import Json, Quiet
 from nplm_cli.cli.model_export import MODEL_FORMATS, export_model
 from nplm_cli.cli.vector_source import open_vectors
 from nplm_cli.errors import ConfigError, InputError

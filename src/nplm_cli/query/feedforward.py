@@ -1,9 +1,10 @@
 """The feedforward window model in numpy: an independent twin of ``models/feedforward.py``.
 
-Shape suffixes: B rows, T positions, S = T + window + far - 1, E word vectors, D hidden.
+Shape suffixes: B rows, T positions, S = T + window + far - 1, U different words, E word vectors, D hidden.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,25 +77,46 @@ def forward(
     return parts[0] if len(parts) == 1 else np.concatenate(parts), new_state
 
 
+class _Words(NamedTuple):
+    """Vectors of the words at some places, each word's once: ``vectors_UE[at]``."""
+
+    vectors_UE: np.ndarray
+    at: np.ndarray
+
+    def spread(self) -> np.ndarray:
+        """The vector at each place."""
+        return self.vectors_UE[self.at]
+
+    def product(self, block_HE: np.ndarray) -> np.ndarray:
+        """The vector at each place times a block of weights: one product a word."""
+        return (self.vectors_UE @ block_HE.T)[self.at]
+
+
 def _hidden_states(weights: Weights, config: ModelConfig, ids_BS: np.ndarray) -> np.ndarray:
-    x_BSE = weights["embedding.weight"][ids_BS[:, 1:]]
+    words, at_BS = np.unique(ids_BS[:, 1:], return_inverse=True)
+    at_BS = at_BS.reshape(len(ids_BS), -1)
+    vectors_UE = weights["embedding.weight"][words]
     pre, post = config.norm == "pre", config.norm == "post"
     activation = ACTIVATIONS[config.activation or "tanh"]
     if not config.layers:
-        return np.concatenate(_combined(weights, config, x_BSE), axis=-1)
-    hidden = x_BSE
+        return _joined(_combined(weights, config, _Words(vectors_UE, at_BS)))
+    raw = _Words(vectors_UE, at_BS)
+    first = _Words(_normalised(weights, config, 0, vectors_UE), at_BS) if pre else raw
+    hidden = np.empty(0, np.float32)
     for layer in range(config.layers):
         before = hidden
-        read = _normalised(weights, config, layer, before) if pre else before
-        pieces = [read] if layer else _combined(weights, config, read)
+        pieces: list[_Words | np.ndarray]
+        if layer:
+            pieces = [_normalised(weights, config, layer, before) if pre else before]
+        else:
+            pieces = _combined(weights, config, first)
         hidden = activation(_product(weights, "layers", layer, pieces))
         if config.gate:
-            gate = _product(weights, "gates", layer, pieces)
-            hidden = hidden * ACTIVATIONS["sigmoid"](gate)
+            hidden *= ACTIVATIONS["sigmoid"](_product(weights, "gates", layer, pieces))
         if config.residual and layer:
-            hidden = hidden + before
+            hidden += before
         elif config.residual and _combined_width(config) == config.hidden:
-            hidden = hidden + np.concatenate(_combined(weights, config, before), axis=-1)
+            hidden += _joined(_combined(weights, config, raw))
         if post:
             hidden = _normalised(weights, config, layer, hidden)
     if pre and config.residual:
@@ -102,27 +124,56 @@ def _hidden_states(weights: Weights, config: ModelConfig, ids_BS: np.ndarray) ->
     return hidden
 
 
-def _combined(weights: Weights, config: ModelConfig, x_BSE: np.ndarray) -> list[np.ndarray]:
+def _combined(
+    weights: Weights, config: ModelConfig, words: _Words
+) -> list[_Words | np.ndarray]:
     """Return what the first layer reads, in pieces (B, T, ...) that stand side by side."""
     window = config.order - 1
-    positions = x_BSE.shape[1] - config.far - window + 1
-    pieces = [x_BSE[:, config.far + k :][:, :positions] for k in range(window)]
+    positions = words.at.shape[1] - config.far - window + 1
+    places = [words.at[:, config.far + k :][:, :positions] for k in range(window)]
+    pieces: list[_Words | np.ndarray] = [_Words(words.vectors_UE, at) for at in places]
     if config.combine != "concat":
-        pieces = [sum(pieces[1:], start=pieces[0])]
-    if config.combine == "mean":
-        pieces[0] = pieces[0] / np.float32(window)
+        total = words.vectors_UE[places[0]]
+        for at in places[1:]:
+            total += words.vectors_UE[at]
+        pieces = [total / np.float32(window) if config.combine == "mean" else total]
     if config.far:
-        pieces.append(far_features(weights, config, x_BSE[:, : positions + config.far - 1]))
+        x_BSE = words.vectors_UE[words.at[:, : positions + config.far - 1]]
+        pieces.append(far_features(weights, config, x_BSE))
     return pieces
 
 
-def _product(weights: Weights, name: str, layer: int, pieces: list[np.ndarray]) -> np.ndarray:
+def _joined(pieces: list[_Words | np.ndarray]) -> np.ndarray:
+    """The pieces side by side."""
+    return np.concatenate(
+        [piece.spread() if isinstance(piece, _Words) else piece for piece in pieces], axis=-1
+    )
+
+
+def _product(
+    weights: Weights, name: str, layer: int, pieces: list[_Words | np.ndarray]
+) -> np.ndarray:
     """Return W [pieces side by side] + b, each piece times its own columns of W."""
-    ends = np.cumsum([piece.shape[-1] for piece in pieces])
-    blocks = np.split(weights[f"encoder.{name}.{layer}.weight"], ends[:-1], axis=1)
-    z = sum(piece @ block.T for piece, block in zip(pieces, blocks, strict=True))
+    weight = weights[f"encoder.{name}.{layer}.weight"]
+    z: np.ndarray | None = None
+    begin = 0
+    for piece in pieces:
+        width = (piece.vectors_UE if isinstance(piece, _Words) else piece).shape[-1]
+        block = weight[:, begin : begin + width]
+        begin += width
+        if isinstance(piece, _Words):
+            share = piece.product(block)
+        else:  # rows of all batches in one product
+            share = (piece.reshape(-1, width) @ block.T).reshape(*piece.shape[:-1], -1)
+        if z is None:
+            z = share
+        else:
+            z += share
+    assert z is not None
     bias = f"encoder.{name}.{layer}.bias"
-    return z + weights[bias] if bias in weights else z
+    if bias in weights:
+        z += weights[bias]
+    return z
 
 
 def _normalised(weights: Weights, config: ModelConfig, norm: int, x: np.ndarray) -> np.ndarray:

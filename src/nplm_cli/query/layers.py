@@ -67,7 +67,9 @@ def _cluster_shapes(config: ModelConfig, bounds: tuple[int, ...], width: int) ->
 def project(weights: Weights, hidden_BTH: np.ndarray) -> np.ndarray:
     """Return what the output layer reads: the projection of a tied model, if it has one."""
     if "encoder.projection.weight" in weights:
-        return hidden_BTH @ weights["encoder.projection.weight"].T
+        # Rows of all batches in one product.
+        rows_NH = hidden_BTH.reshape(-1, hidden_BTH.shape[-1])
+        return (rows_NH @ weights["encoder.projection.weight"].T).reshape(*hidden_BTH.shape[:-1], -1)
     return hidden_BTH
 
 

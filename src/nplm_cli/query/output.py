@@ -1,10 +1,11 @@
 """The output layer in numpy: the twin of ``models/output.py`` and ``models/adaptive.py``.
 
 Shape suffixes: B rows, V words of one softmax or of all, D what the output layer reads, N
-predictions, C a chunk of them, W a block of words.
+contexts, C a chunk of them, M predictions made from them, W a block of words.
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,12 @@ from nplm_cli.config import ModelConfig
 from nplm_cli.errors import ArtifactError
 from nplm_cli.query.layers import Weights
 
-# Logits of one chunk: a size at which products are efficient.
-CHUNK_LOGITS = 4_000_000
-# Larger vocabularies are read in blocks of words, so that a chunk has rows enough for a product.
-WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 32_768, 4_096, 1_024
+# Predictions and words of one block of logits, which stays in the processor's cache.
+BLOCK_ROWS, BLOCK_WORDS = 1_024, 2_500
+# Sums in between have lost nothing to overflow, and to underflow less than rounding takes ...
+LEAST, MOST = 1e-20, 1e30
+# ... if the biases are no further apart than this.
+BIAS_RANGE = 60.0
 
 
 def no_warnings() -> np.errstate:
@@ -32,30 +35,83 @@ class Choice:
     rows_VD: np.ndarray
     bias_V: np.ndarray | None
 
-    def nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
-        """Nats of each target (N,), float64."""
-        words = len(self.rows_VD)
-        rows = max(1, CHUNK_LOGITS // words) if words <= WHOLE_WORDS else BLOCK_ROWS
-        nll_N = np.empty(len(hidden_ND))
-        for start in range(0, len(hidden_ND), rows):
-            chunk = slice(start, start + rows)
-            nll_N[chunk] = self._chunk_nll(hidden_ND[chunk], targets_N[chunk])
-        return nll_N
+    def nll(
+        self, hidden_ND: np.ndarray, targets_M: np.ndarray, rows_M: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Nats of each target (M,), float64.
 
-    def _chunk_nll(self, hidden_CD: np.ndarray, targets_C: np.ndarray) -> np.ndarray:
+        Target m is predicted from row ``rows_M[m]`` of ``hidden_ND`` (None: from row m), so that
+        predictions of the same context share one sum over all words.
+        """
+        log_z_N = self._log_z(hidden_ND)
+        if rows_M is not None:
+            hidden_ND, log_z_N = hidden_ND[rows_M], log_z_N[rows_M]
+        nll_M = log_z_N - np.einsum("md,md->m", hidden_ND, self.rows_VD[targets_M])
+        if self.bias_V is not None:
+            nll_M -= self.bias_V[targets_M]
+        # The sum holds the target itself: below 0 there is nothing but rounding.
+        return np.maximum(nll_M, 0.0, out=nll_M)
+
+    def _log_z(self, hidden_ND: np.ndarray) -> np.ndarray:
+        """ln sum_v exp(w_v h + b_v) of each row (N,), float64.
+
+        Powers are taken of w_v h as it is, a matrix product with exp(b) adds them up: the logits
+        are passed over twice, not five times. Rows whose sums leave the safe range are taken again
+        with their largest logit subtracted; when many do, so are all that follow.
+        """
+        dtype = np.result_type(hidden_ND, self.rows_VD)
         words = len(self.rows_VD)
-        step = words if words <= WHOLE_WORDS else BLOCK_WORDS
-        at_targets_C = np.empty(len(hidden_CD))
+        buffer = np.empty(min(len(hidden_ND), BLOCK_ROWS) * min(words, BLOCK_WORDS), dtype)
+        bias_V = np.zeros(words, dtype) if self.bias_V is None else self.bias_V
+        top = bias_V.max()
+        factors_V = np.exp(bias_V - top)
+        log_z_N = np.empty(len(hidden_ND))
+        shifted = not top - bias_V.min() <= BIAS_RANGE
+        for start in range(0, len(hidden_ND), BLOCK_ROWS):
+            chunk = slice(start, start + BLOCK_ROWS)
+            if shifted:
+                log_z_N[chunk] = self._log_z_shifted(hidden_ND[chunk], buffer)
+                continue
+            sums_C = self._sums(hidden_ND[chunk], factors_V, buffer)
+            log_z_N[chunk] = np.log(sums_C) + top
+            again = start + np.flatnonzero(~((sums_C > LEAST) & (sums_C < MOST)))
+            if len(again):
+                log_z_N[again] = self._log_z_shifted(hidden_ND[again], buffer)
+                shifted = 4 * len(again) > len(sums_C)
+        return log_z_N
+
+    def _sums(
+        self, hidden_CD: np.ndarray, factors_V: np.ndarray, buffer: np.ndarray
+    ) -> np.ndarray:
+        """Sum_v factor_v exp(w_v h) of each row (C,), float64."""
+        sums_C = np.zeros(len(hidden_CD))
+        for start, products_CW in self._blocks(hidden_CD, buffer):
+            np.exp(products_CW, out=products_CW)
+            # In float32 within a block, in float64 from block to block.
+            sums_C += products_CW @ factors_V[start : start + products_CW.shape[1]]
+        return sums_C
+
+    def _log_z_shifted(self, hidden_CD: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+        """The same as ``_log_z`` for logits of any size."""
         log_z_C = np.full(len(hidden_CD), -np.inf)
-        for start in range(0, words, step):
-            logits_CW = self.logits(hidden_CD, slice(start, start + step))
-            here = np.flatnonzero((targets_C >= start) & (targets_C < start + step))
-            at_targets_C[here] = logits_CW[here, targets_C[here] - start]
+        for start, logits_CW in self._blocks(hidden_CD, buffer):
+            if self.bias_V is not None:
+                logits_CW += self.bias_V[start : start + logits_CW.shape[1]]
             top_C = logits_CW.max(axis=1, keepdims=True)
             np.exp(np.subtract(logits_CW, top_C, out=logits_CW), out=logits_CW)
             block_C = np.log(logits_CW.sum(axis=1, dtype=np.float64)) + top_C[:, 0]
             log_z_C = np.logaddexp(log_z_C, block_C)
-        return log_z_C - at_targets_C
+        return log_z_C
+
+    def _blocks(
+        self, hidden_CD: np.ndarray, buffer: np.ndarray
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the first word of each block and the products w_v h (C, W), in the buffer."""
+        for start in range(0, len(self.rows_VD), BLOCK_WORDS):
+            rows_WD = self.rows_VD[start : start + BLOCK_WORDS]
+            shape = (len(hidden_CD), len(rows_WD))
+            products_CW = buffer[: shape[0] * shape[1]].reshape(shape)
+            yield start, np.matmul(hidden_CD, rows_WD.T, out=products_CW)
 
     def logits(self, hidden: np.ndarray, words: slice = slice(None)) -> np.ndarray:
         """Scores of some words (or all), of the dtype of the weights."""
@@ -101,10 +157,15 @@ class Output:
             tail = Choice(own, None if bias_V is None else bias_V[begin:end])
             self.tails.append((weights[f"output.projections.{number}.weight"], tail))
 
-    def nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
-        """Nats of each target (N,), float64. Raises ArtifactError when one is no number."""
+    def nll(
+        self, hidden_ND: np.ndarray, targets_M: np.ndarray, rows_M: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Nats of each target (M,), float64; target m follows row ``rows_M[m]`` (None: row m).
+
+        Raises ArtifactError when one is no number.
+        """
         with no_warnings():
-            return self._finite(self._nll(hidden_ND, targets_N))
+            return self._finite(self._nll(hidden_ND, targets_M, rows_M))
 
     def log_probs(self, hidden_BD: np.ndarray) -> np.ndarray:
         """Natural log-probabilities (B, V) of all words, float64.
@@ -120,18 +181,21 @@ class Output:
             raise ArtifactError(f"{self.name}: nan, inf or numbers too large: train it again")
         return figures
 
-    def _nll(self, hidden_ND: np.ndarray, targets_N: np.ndarray) -> np.ndarray:
+    def _nll(
+        self, hidden_ND: np.ndarray, targets_M: np.ndarray, rows_M: np.ndarray | None
+    ) -> np.ndarray:
         if not self.tails:
-            return self.head.nll(hidden_ND, targets_N)
+            return self.head.nll(hidden_ND, targets_M, rows_M)
         # 0 for words of the head, k for those of cluster k.
-        cluster_N = np.searchsorted(self.bounds[:-1], targets_N, side="right")
-        head_N = np.where(cluster_N == 0, targets_N, self.bounds[0] - 1 + cluster_N)
-        nll_N = self.head.nll(hidden_ND, head_N)
+        cluster_M = np.searchsorted(self.bounds[:-1], targets_M, side="right")
+        head_M = np.where(cluster_M == 0, targets_M, self.bounds[0] - 1 + cluster_M)
+        nll_M = self.head.nll(hidden_ND, head_M, rows_M)
         for number, (projection, tail) in enumerate(self.tails, 1):
-            rows = np.flatnonzero(cluster_N == number)
-            targets_M = targets_N[rows] - self.bounds[number - 1]
-            nll_N[rows] += tail.nll(hidden_ND[rows] @ projection.T, targets_M)
-        return nll_N
+            here = np.flatnonzero(cluster_M == number)
+            hidden_CD = hidden_ND[here if rows_M is None else rows_M[here]]
+            targets_C = targets_M[here] - self.bounds[number - 1]
+            nll_M[here] += tail.nll(hidden_CD @ projection.T, targets_C)
+        return nll_M
 
     def _log_probs(self, hidden_BD: np.ndarray) -> np.ndarray:
         log_p_BK = self.head.log_probs(hidden_BD)

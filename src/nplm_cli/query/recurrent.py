@@ -4,7 +4,7 @@ Shape suffixes: B rows, T positions, E word vectors, I inputs of a layer, H hidd
 times the number of gates. Gates in the order of the weights' rows: gru r, z, n; lstm i, f, g, o.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,10 +13,9 @@ from nplm_cli.query.layers import ACTIVATIONS, Shapes, State, Weights, outer_sha
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 PEEPHOLES = 3
-sigmoid = ACTIVATIONS["sigmoid"]
 
-# The input's share of what goes into the gates (input weights times x, plus bias) and a layer's
-# state -> its new state, the output first.
+# The input's share of what goes into the gates (input weights times x, plus bias), which is written
+# over, and a layer's state, which is not -> its new state, the output first.
 Step = Callable[[np.ndarray, State], State]
 
 
@@ -48,28 +47,55 @@ def forward(
 ) -> tuple[np.ndarray, State]:
     """Return hidden states (B, T, D) that the output layer reads, and the new state."""
     memories = _memories(config)
-    # Time first, so that what one step reads and writes lies together.
-    x_TBI = weights["embedding.weight"][ids_BT.T]
     after: State = ()
+    outputs_TBH: np.ndarray | None = None
+    dtype = weights["embedding.weight"].dtype
     for layer in range(config.layers):
         name = f"encoder.layers.{layer}"
         own = state[layer * memories : (layer + 1) * memories]
         step = _step(weights, config, name)
-        positions, batch, inputs = x_TBI.shape
-        a_NG = x_TBI.reshape(-1, inputs) @ weights[f"{name}.input.weight"].T
-        if config.hidden_bias:
-            a_NG += weights[f"{name}.bias"]
-        outputs = np.empty((positions, batch, config.hidden), a_NG.dtype)
-        for t, a_BG in enumerate(a_NG.reshape(positions, batch, -1)):
+        if outputs_TBH is None:
+            shares = _shares_of_words(weights, config, ids_BT)
+        else:
+            shares = iter(_shares(weights, config, name, outputs_TBH))
+        # Time first, so that what one step reads and writes lies together.
+        outputs_TBH = np.empty((*ids_BT.T.shape, config.hidden), dtype)
+        for t, a_BG in enumerate(shares):
             own = step(a_BG, own)
-            outputs[t] = own[0]
-        x_TBI = outputs
+            outputs_TBH[t] = own[0]
         after += own
-    return project(weights, x_TBI.transpose(1, 0, 2)), after
+    assert outputs_TBH is not None
+    return project(weights, outputs_TBH.transpose(1, 0, 2)), after
+
+
+def _shares(weights: Weights, config: ModelConfig, name: str, x: np.ndarray) -> np.ndarray:
+    """Return what inputs (..., I) send to the gates (..., G), the bias in it."""
+    a_NG = x.reshape(-1, x.shape[-1]) @ weights[f"{name}.input.weight"].T
+    if config.hidden_bias:
+        a_NG += weights[f"{name}.bias"]
+    return a_NG.reshape(*x.shape[:-1], -1)
+
+
+def _shares_of_words(
+    weights: Weights, config: ModelConfig, ids_BT: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Yield what the words of each position send to the gates (B, G), computed once a word."""
+    words, where_N = np.unique(ids_BT.T, return_inverse=True)
+    a_WG = _shares(weights, config, "encoder.layers.0", weights["embedding.weight"][words])
+    for where_B in where_N.reshape(ids_BT.T.shape):
+        yield a_WG[where_B]
 
 
 def _memories(config: ModelConfig) -> int:
     return 2 if config.arch == "lstm" else 1
+
+
+def _sigmoid(z: np.ndarray) -> None:
+    """Logistic function in place: 1/2 + 1/2 tanh(z/2), which overflows nothing."""
+    z *= 0.5
+    np.tanh(z, out=z)
+    z *= 0.5
+    z += 0.5
 
 
 def _step(weights: Weights, config: ModelConfig, name: str) -> Step:
@@ -78,28 +104,43 @@ def _step(weights: Weights, config: ModelConfig, name: str) -> Step:
     size = config.hidden
 
     def rnn(a_BH: np.ndarray, state: State) -> State:
-        return (activation(a_BH + state[0] @ u_HG),)
+        a_BH += state[0] @ u_HG
+        return (activation(a_BH),)
 
     def gru(a_BG: np.ndarray, state: State) -> State:
         (h_BH,) = state
         u_BG = h_BH @ u_HG
-        r_z = sigmoid(a_BG[:, : 2 * size] + u_BG[:, : 2 * size])
-        reset, update = r_z[:, :size], r_z[:, size:]
-        candidate = np.tanh(a_BG[:, 2 * size :] + reset * u_BG[:, 2 * size :])
-        return (candidate + update * (h_BH - candidate),)
+        r_z = a_BG[:, : 2 * size]
+        r_z += u_BG[:, : 2 * size]
+        _sigmoid(r_z)
+        candidate, recurrent = a_BG[:, 2 * size :], u_BG[:, 2 * size :]
+        recurrent *= r_z[:, :size]
+        candidate += recurrent
+        np.tanh(candidate, out=candidate)
+        new_BH = h_BH - candidate
+        new_BH *= r_z[:, size:]
+        new_BH += candidate
+        return (new_BH,)
 
     def lstm(a_BG: np.ndarray, state: State) -> State:
         h_BH, c_BH = state
-        z_BG = a_BG + h_BH @ u_HG
-        i_f, candidate = z_BG[:, : 2 * size], np.tanh(z_BG[:, 2 * size : 3 * size])
-        output = z_BG[:, 3 * size :]
+        a_BG += h_BH @ u_HG
+        i_f, candidate = a_BG[:, : 2 * size], a_BG[:, 2 * size : 3 * size]
+        i, f, output = a_BG[:, :size], a_BG[:, size : 2 * size], a_BG[:, 3 * size :]
         if peephole is not None:
-            i_f += np.concatenate([see(c_BH, peephole[0]), see(c_BH, peephole[1])], axis=1)
-        i_f = sigmoid(i_f)
-        c_BH = i_f[:, size:] * c_BH + i_f[:, :size] * candidate
+            i += see(c_BH, peephole[0])
+            f += see(c_BH, peephole[1])
+        _sigmoid(i_f)
+        np.tanh(candidate, out=candidate)
+        candidate *= i
+        c_BH = f * c_BH
+        c_BH += candidate
         if peephole is not None:
-            output = output + see(c_BH, peephole[2])
-        return sigmoid(output) * np.tanh(c_BH), c_BH
+            output += see(c_BH, peephole[2])
+        _sigmoid(output)
+        h_BH = np.tanh(c_BH)
+        h_BH *= output
+        return h_BH, c_BH
 
     def see(c_BH: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return c_BH @ weight.T if config.peephole == "full" else c_BH * weight

@@ -15,6 +15,7 @@ from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.query import FORWARD
+from nplm_cli.query.contexts import same_beginnings, same_rows, windows
 from nplm_cli.query.layers import State, Weights
 from nplm_cli.query.output import Output, no_warnings
 from nplm_cli.query.run import Run, open_ngram
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from nplm_cli.ngram import NgramModel
 
 # Ids of one batch: a size at which products are efficient.
-BATCH_TOKENS = 4_096
+BATCH_TOKENS = 8_192
+# Predictions of a window model among which equal contexts are looked for.
+SLAB_TOKENS = 65_536
 
 # Takes positions and what the output layer read there, in any order.
 OnBatch = Callable[[np.ndarray, np.ndarray], None]
@@ -80,10 +83,14 @@ class NeuralScorer:
     def nll(self, part: Part, context: Context, on_batch: OnBatch | None = None) -> np.ndarray:
         """Nats of each prediction; rows are bucketed by length, padding is never scored.
 
-        ``on_batch`` gets positions (N,) and what the output layer read there (N, D), batch by
-        batch.
+        Contexts that return are worked out once. ``on_batch`` gets positions (N,) and what the
+        output layer read there (N, D), batch by batch.
         """
         nll_N = np.zeros(part.predictions)
+        if on_batch is None and self.order is not None and self.config.arch == "ffn":
+            if not self.config.far:
+                self._window_nll(part, context, nll_N)
+                return nll_N
         state = None
         for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
             # Here rows of a batch are fresh all together: sentences, or the start of a file.
@@ -92,10 +99,36 @@ class NeuralScorer:
             hidden_BTD, state = self.read(batch.ids_BT, state)
             counted = batch.targets_BT >= 0
             hidden_ND = hidden_BTD[counted]
-            nll_N[positions] = self.output.nll(hidden_ND, batch.targets_BT[counted])
+            targets_N = batch.targets_BT[counted]
+            if context == "sentence":
+                kinds_N = same_beginnings(batch.ids_BT)[counted]
+                _, first_U, rows_N = np.unique(kinds_N, return_index=True, return_inverse=True)
+                nll_N[positions] = self.output.nll(hidden_ND[first_U], targets_N, rows_N)
+            else:
+                nll_N[positions] = self.output.nll(hidden_ND, targets_N)
             if on_batch is not None:
                 on_batch(positions, hidden_ND)
         return nll_N
+
+    def _window_nll(self, part: Part, context: Context, nll_N: np.ndarray) -> None:
+        """Fill in the nats of a window model, which needs no state: each window by itself."""
+        size = self.config.order - 1
+        for begin in range(0, part.predictions, SLAB_TOKENS):
+            end = min(begin + SLAB_TOKENS, part.predictions)
+            windows_NK = windows(part, context, size, begin, end)
+            first_U, kind_N = same_rows(windows_NK)
+            targets_N = part.ids_N[begin:end].astype(np.int64)
+            order_N = np.argsort(kind_N, kind="stable")
+            for low in range(0, len(first_U), BATCH_TOKENS):
+                rows = windows_NK[first_U[low : low + BATCH_TOKENS]]
+                # A state is one word longer than what the next prediction sees of it.
+                state = np.pad(rows[:, :-1], ((0, 0), (1, 0)))
+                hidden_BTD, _ = self.read(rows[:, -1:], (state,))
+                ends = np.searchsorted(kind_N[order_N], [low, low + BATCH_TOKENS])
+                here = order_N[ends[0] : ends[1]]
+                nll_N[begin + here] = self.output.nll(
+                    hidden_BTD[:, 0], targets_N[here], kind_N[here] - low
+                )
 
     def read(self, ids_BT: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
         """What the output layer reads, (B, T, D), and the state after it.

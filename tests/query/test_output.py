@@ -31,9 +31,8 @@ def formula(hidden_ND, rows_VD, bias_V, targets_N):
 @pytest.fixture(params=["whole", "blocks"])
 def size(request, monkeypatch):
     """All words at once, or 7 words and 5 predictions."""
-    monkeypatch.setattr(output, "CHUNK_LOGITS", 3 * V)
     if request.param == "blocks":
-        for name, value in (("WHOLE_WORDS", 20), ("BLOCK_WORDS", 7), ("BLOCK_ROWS", 5)):
+        for name, value in (("BLOCK_WORDS", 7), ("BLOCK_ROWS", 5)):
             monkeypatch.setattr(output, name, value)
 
 
@@ -53,6 +52,42 @@ def test_large_scores_overflow_nothing():
     nll_N = Choice(rows_VD, bias_V).nll(hidden_ND, targets_N)
     assert np.isfinite(nll_N).all()
     assert (nll_N > -1e-3).all()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.usefixtures("size")
+def test_predictions_of_one_context_share_its_row(bias):
+    hidden_ND, rows_VD, bias_V, _ = problem(9, bias=bias)
+    rows_M = np.array([3, 3, 0, 8, 3, 5, 0])
+    targets_M = np.array([1, 49, 7, 0, 6, 14, 48])
+    nll_M = Choice(rows_VD, bias_V).nll(hidden_ND, targets_M, rows_M)
+    expected = formula(hidden_ND[rows_M], rows_VD, bias_V, targets_M)
+    np.testing.assert_allclose(nll_M, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("far", [-120.0, -60.0, 0.0, 60.0, 120.0])
+@pytest.mark.usefixtures("size")
+def test_logits_beyond_the_range_of_float32_powers(far):
+    """All logits of some rows lie where exp gives 0 or inf; their neighbours stay as they are."""
+    hidden_ND, rows_VD, bias_V, targets_N = problem(12)
+    rows_VD[:, 0] = 1.0
+    hidden_ND[::3, 0] = far
+    expected = formula(hidden_ND, rows_VD, bias_V, targets_N)
+    arrays = [a.astype(np.float32) for a in (hidden_ND, rows_VD, bias_V)]
+    nll_N = Choice(arrays[1], arrays[2]).nll(arrays[0], targets_N)
+    np.testing.assert_allclose(nll_N, expected, atol=5e-5)
+
+
+@pytest.mark.usefixtures("size")
+def test_biases_that_are_far_apart():
+    """The word of the largest score has a bias whose power, beside the largest, is 0 in float32."""
+    hidden_ND, rows_VD, bias_V, targets_N = problem(12)
+    rows_VD[3, 0], hidden_ND[:, 0] = 30.0, 5.0
+    bias_V[3], bias_V[4], rows_VD[4] = -110.0, 20.0, 0.0
+    expected = formula(hidden_ND, rows_VD, bias_V, targets_N)
+    arrays = [a.astype(np.float32) for a in (hidden_ND, rows_VD, bias_V)]
+    nll_N = Choice(arrays[1], arrays[2]).nll(arrays[0], targets_N)
+    np.testing.assert_allclose(nll_N, expected, atol=5e-5)
 
 
 def adaptive(*, tie, bias, cutoffs="4,15,16"):

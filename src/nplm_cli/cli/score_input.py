@@ -16,6 +16,8 @@ CANDIDATES = ("utf-8", "gb18030")
 WIDE_MARKS = tuple(
     mark for mark, encoding in MARKS.items() if encoding.startswith(("utf-16", "utf-32"))
 )
+# Lines of a file that are scored together: enough for large products.
+FILE_LINES = 1_024
 _BLOCK_BYTES = 1 << 16
 _STDIN = "standard input"
 
@@ -43,7 +45,7 @@ def batches_of_lines(
     if not whole:
         yield from ((batch, [0]) for batch in own)
         lines = _file_lines(files, encoding, errors, on_event)
-        while batch := [text for _, text in itertools.islice(lines, 256)]:
+        while batch := [text for _, text in itertools.islice(lines, FILE_LINES)]:
             yield batch, [0]
         return
     texts = [text for batch in own for text in batch]

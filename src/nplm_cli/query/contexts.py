@@ -27,7 +27,9 @@ def windows(part: Part, context: Context, size: int, begin: int, end: int) -> np
 def same_rows(ids_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a row of each kind (U,), the first, and the kind of each row (N,)."""
     kind_N = np.zeros(len(ids_NK), np.int64)
-    first_U = np.arange(min(1, len(ids_NK)))
+    if not len(ids_NK):
+        return kind_N, kind_N
+    first_U = np.zeros(1, np.int64)
     # The nearest word tells most rows apart.
     for ids_N in ids_NK.T[::-1]:
         first_U, kind_N = _numbered(kind_N, ids_N)

@@ -1,6 +1,7 @@
 """The feedforward window model in numpy: an independent twin of ``models/feedforward.py``.
 
-Shape suffixes: B rows, T positions, S = T + window + far - 1, U different words, E word vectors, D hidden.
+Shape suffixes: B rows, T positions, S = T + window + far - 1, U different words,
+E word vectors, D hidden.
 """
 
 from itertools import pairwise
@@ -124,9 +125,7 @@ def _hidden_states(weights: Weights, config: ModelConfig, ids_BS: np.ndarray) ->
     return hidden
 
 
-def _combined(
-    weights: Weights, config: ModelConfig, words: _Words
-) -> list[_Words | np.ndarray]:
+def _combined(weights: Weights, config: ModelConfig, words: _Words) -> list[_Words | np.ndarray]:
     """Return what the first layer reads, in pieces (B, T, ...) that stand side by side."""
     window = config.order - 1
     positions = words.at.shape[1] - config.far - window + 1
@@ -164,7 +163,7 @@ def _product(
         if isinstance(piece, _Words):
             share = piece.product(block)
         else:  # rows of all batches in one product
-            share = (piece.reshape(-1, width) @ block.T).reshape(*piece.shape[:-1], -1)
+            share = (piece.reshape(-1, width) @ block.T).reshape(*piece.shape[:-1], len(block))
         if z is None:
             z = share
         else:

@@ -69,7 +69,9 @@ def project(weights: Weights, hidden_BTH: np.ndarray) -> np.ndarray:
     if "encoder.projection.weight" in weights:
         # Rows of all batches in one product.
         rows_NH = hidden_BTH.reshape(-1, hidden_BTH.shape[-1])
-        return (rows_NH @ weights["encoder.projection.weight"].T).reshape(*hidden_BTH.shape[:-1], -1)
+        return (rows_NH @ weights["encoder.projection.weight"].T).reshape(
+            *hidden_BTH.shape[:-1], -1
+        )
     return hidden_BTH
 
 

@@ -43,7 +43,8 @@ class Choice:
         Target m is predicted from row ``rows_M[m]`` of ``hidden_ND`` (None: from row m), so that
         predictions of the same context share one sum over all words.
         """
-        log_z_N = self._log_z(hidden_ND)
+        with no_warnings():  # of powers that are taken again
+            log_z_N = self._log_z(hidden_ND)
         if rows_M is not None:
             hidden_ND, log_z_N = hidden_ND[rows_M], log_z_N[rows_M]
         nll_M = log_z_N - np.einsum("md,md->m", hidden_ND, self.rows_VD[targets_M])
@@ -80,9 +81,7 @@ class Choice:
                 shifted = 4 * len(again) > len(sums_C)
         return log_z_N
 
-    def _sums(
-        self, hidden_CD: np.ndarray, factors_V: np.ndarray, buffer: np.ndarray
-    ) -> np.ndarray:
+    def _sums(self, hidden_CD: np.ndarray, factors_V: np.ndarray, buffer: np.ndarray) -> np.ndarray:
         """Sum_v factor_v exp(w_v h) of each row (C,), float64."""
         sums_C = np.zeros(len(hidden_CD))
         for start, products_CW in self._blocks(hidden_CD, buffer):

@@ -65,7 +65,7 @@ def forward(
             outputs_TBH[t] = own[0]
         after += own
     assert outputs_TBH is not None
-    return project(weights, outputs_TBH.transpose(1, 0, 2)), after
+    return project(weights, outputs_TBH).transpose(1, 0, 2), after
 
 
 def _shares(weights: Weights, config: ModelConfig, name: str, x: np.ndarray) -> np.ndarray:
@@ -73,17 +73,22 @@ def _shares(weights: Weights, config: ModelConfig, name: str, x: np.ndarray) -> 
     a_NG = x.reshape(-1, x.shape[-1]) @ weights[f"{name}.input.weight"].T
     if config.hidden_bias:
         a_NG += weights[f"{name}.bias"]
-    return a_NG.reshape(*x.shape[:-1], -1)
+    return a_NG.reshape(*x.shape[:-1], a_NG.shape[1])
 
 
 def _shares_of_words(
     weights: Weights, config: ModelConfig, ids_BT: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield what the words of each position send to the gates (B, G), computed once a word."""
+    """Yield what the words of each position send to the gates (B, G), computed once a word.
+
+    One array, which is written over from position to position.
+    """
     words, where_N = np.unique(ids_BT.T, return_inverse=True)
     a_WG = _shares(weights, config, "encoder.layers.0", weights["embedding.weight"][words])
+    a_BG = np.empty((len(ids_BT), a_WG.shape[1]), a_WG.dtype)
     for where_B in where_N.reshape(ids_BT.T.shape):
-        yield a_WG[where_B]
+        # "clip" writes into the array at once; all places are inside.
+        yield np.take(a_WG, where_B, axis=0, out=a_BG, mode="clip")
 
 
 def _memories(config: ModelConfig) -> int:

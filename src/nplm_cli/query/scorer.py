@@ -87,10 +87,9 @@ class NeuralScorer:
         output layer read there (N, D), batch by batch.
         """
         nll_N = np.zeros(part.predictions)
-        if on_batch is None and self.order is not None and self.config.arch == "ffn":
-            if not self.config.far:
-                self._window_nll(part, context, nll_N)
-                return nll_N
+        if self.config.arch == "ffn" and not self.config.far and on_batch is None:
+            self._window_nll(part, context, nll_N)
+            return nll_N
         state = None
         for batch, positions in scoring_batches(part, context, BATCH_TOKENS):
             # Here rows of a batch are fresh all together: sentences, or the start of a file.

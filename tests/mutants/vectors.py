@@ -37,7 +37,7 @@ MUTANTS = (
     mutant(
         "bound of 3CosMul too low",
         "the best answer is passed over where another word has the higher float32 score",
-        ("vectors/analogy_search.py", "high_UB = shifted_UB + self._slack", "high_UB = shifted_UB - self._slack"),
+        ("vectors/analogy_search.py", "high_UB += self._slack", "high_UB -= self._slack"),
         tests="vectors/test_analogy.py",
     ),
     mutant(

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 import gensim.models
 import numpy as np
@@ -84,6 +85,8 @@ def by_formula(table, rows, a, b, c):
 def test_many_questions_in_blocks_are_the_formulas(monkeypatch, restrict):
     monkeypatch.setattr(analogy_search, "_BLOCK_ROWS", 64)
     monkeypatch.setattr(analogy_search, "_BATCH", 16)
+    monkeypatch.setattr(analogy_search, "_TILE_ROWS", 7)
+    monkeypatch.setattr(analogy_search, "_BOUNDS", 640)
     monkeypatch.setattr(analogy_search, "EXACT_NUMBERS", 50)
     counts = np.random.default_rng(1).permutation(300)
     vectors = random_vectors(300, 5, counts=counts, skip=(0, 1))
@@ -127,12 +130,12 @@ def test_many_questions_are_answered_as_one_is(data):
     lookup = Lookup(vectors, restrict=data.draw(st.integers(1, len(table))))
     known = st.integers(0, len(lookup.rows) - 1)
     questions = data.draw(st.lists(st.tuples(known, known, known, known), min_size=1, max_size=5))
-    old = analogy_search._BLOCK_ROWS
-    analogy_search._BLOCK_ROWS = data.draw(st.integers(1, 13))
-    try:
+    blocks = {
+        "_BLOCK_ROWS": data.draw(st.integers(1, 13)),
+        "_TILE_ROWS": data.draw(st.integers(1, 4)),
+    }
+    with mock.patch.multiple(analogy_search, **blocks):
         found = answer_questions(lookup, asked(*questions))
-    finally:
-        analogy_search._BLOCK_ROWS = old
     for given_rows, question in zip(questions, found["per_question"], strict=True):
         one = complete_analogy(lookup, *given_rows[:3], k=1)
         for method in ("cosadd", "cosmul"):
@@ -155,6 +158,7 @@ def test_equal_rows_tie_to_the_bit_in_order_of_rows():
 
 def test_rows_that_float32_cannot_tell_apart(monkeypatch):
     monkeypatch.setattr(analogy_search, "_BLOCK_ROWS", 8)
+    monkeypatch.setattr(analogy_search, "_TILE_ROWS", 3)
     random = np.random.default_rng(6)
     near = random.normal(size=33).astype(np.float32)
     steps = random.integers(-1, 2, (60, 33)).astype(np.float32)

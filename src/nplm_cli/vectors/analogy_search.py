@@ -1,9 +1,14 @@
 """The search behind ``analogy``: exact scores of answers, and the best answers of many questions.
 
 Of many questions, each word's cosines with a block of the vocabulary are computed once in
-float32; they bound the scores of all questions, and only the rows that can still be best are
-scored exactly, each on its own, so that equal rows get equal scores wherever they stand.
-Questions x vocabulary never exists: memory is bounded by a block.
+float32. A bound of a score is a term of (a, b), which most questions of a file share with others,
+and a term of c: the largest of each in a tile of the block bound all scores of the tile, and only
+tiles in which a better answer may stand are looked at. The rows that can still be best are scored
+exactly, each on its own, so that equal rows get equal scores wherever they stand. Questions x
+vocabulary never exists: memory is bounded by a block.
+
+Shape suffixes: Q questions, U their words, P their pairs (a, b), B rows of a block (filled up to
+whole tiles), T tiles, L rows of a tile, N pairs of question and row.
 """
 
 from collections.abc import Callable
@@ -17,7 +22,9 @@ METHODS = ("cosadd", "cosmul")
 EXACT_NUMBERS = 1 << 20  # numbers of candidates copied to float64 at a time
 # A block of rows and a batch of questions: what is computed at a time stays in the cache.
 _BLOCK_ROWS = 2048
-_BATCH = 256
+_TILE_ROWS = 64
+_BATCH = 2048
+_BOUNDS = 1 << 19  # bounds looked at together
 _UNIT_ROUNDOFF = 2.0**-24
 
 
@@ -79,7 +86,11 @@ class _Batch:
     def __init__(self, vectors: KeyedVectors, rows_Q3: np.ndarray, epsilon: float):
         self._rows_Q3 = rows_Q3
         words_U, where = np.unique(rows_Q3, return_inverse=True)
-        self._places_Q3 = where.reshape(rows_Q3.shape)  # of a question's words in units_UD
+        places_Q3 = where.reshape(rows_Q3.shape)  # of a question's words in units_UD
+        self._c_Q = places_Q3[:, 2]
+        pairs_P2, pair_Q = np.unique(places_Q3[:, :2], axis=0, return_inverse=True)
+        self._a_P, self._b_P = pairs_P2.T
+        self._pair_Q = pair_Q.reshape(-1)
         self._units_UD = vectors.unit_rows(words_U).astype(np.float32)
         self._exact = ExactScores(vectors, vectors.vectors[rows_Q3], epsilon)
         # Never quite 0, for a bound times nothing would be no bound.
@@ -93,31 +104,71 @@ class _Batch:
 
     def look_at(self, rows_B: np.ndarray, units_BD: np.ndarray) -> None:
         """Let rows (ascending, after those before) with their unit vectors answer."""
-        a, b, c = self._places_Q3.T
         cosines_UB = self._units_UD @ units_BD.T
-        sums_QB = cosines_UB[b] + cosines_UB[c] - cosines_UB[a] + 3 * self._slack
-        self._improve(0, sums_QB, rows_B, self._lengths_Q)
-        shifted_UB = (1 + cosines_UB) / 2
-        high_UB = shifted_UB + self._slack
-        low_UB = np.maximum(shifted_UB - self._slack, 0)
+        pairs_PB = cosines_UB[self._b_P] - cosines_UB[self._a_P] + 3 * self._slack
+        self._improve(0, pairs_PB, cosines_UB, np.add, rows_B, self._lengths_Q)
+        high_UB = (1 + cosines_UB) / 2
+        low_UB = np.maximum(high_UB - self._slack, 0)
+        high_UB += self._slack
         inverse_UB = np.float32(1 + 16 * _UNIT_ROUNDOFF) / (low_UB + np.float32(self._epsilon))
-        self._improve(1, high_UB[b] * high_UB[c] * inverse_UB[a], rows_B, 1.0)
+        pairs_PB = high_UB[self._b_P] * inverse_UB[self._a_P]
+        self._improve(1, pairs_PB, high_UB, np.multiply, rows_B, np.ones(len(self._c_Q)))
 
     def _improve(
-        self, m: int, bounds_QB: np.ndarray, rows_B: np.ndarray, scale_Q: np.ndarray | float
+        self,
+        m: int,
+        pairs_PB: np.ndarray,
+        words_UB: np.ndarray,
+        joined: np.ufunc,
+        rows_B: np.ndarray,
+        scale_Q: np.ndarray,
     ) -> None:
-        """Find better answers, no score of which, times ``scale_Q``, is above its bound."""
-        column_Q3 = np.minimum(np.searchsorted(rows_B, self._rows_Q3), len(rows_B) - 1)
-        q, i = np.nonzero(rows_B[column_Q3] == self._rows_Q3)
-        bounds_QB[q, column_Q3[q, i]] = -np.inf
-        top_Q = bounds_QB.argmax(axis=1)
-        highest_Q = bounds_QB[np.arange(len(top_Q)), top_Q]
-        live = np.flatnonzero(highest_Q > self._best_score[m] * scale_Q)
-        # The likeliest row first: its score leaves few others that may be better.
-        self._take(m, live, rows_B[top_Q[live]])
+        """Find better answers.
+
+        No score, times ``scale_Q``, is above what is ``joined`` of the terms of its pair and of c.
+        Sums, and products of what is not negative, grow with their terms, in float32 as well: the
+        bound of a tile is above that of each of its rows.
+        """
+        pairs_PTL, words_UTL = _tiles(pairs_PB), _tiles(words_UB)
+        most_PT, most_UT = pairs_PTL.max(axis=2), words_UTL.max(axis=2)
+        tile = pairs_PTL.shape[2]
         floor_Q = self._best_score[m] * scale_Q
-        hit, column = np.nonzero(bounds_QB[live] >= floor_Q[live, None])
-        self._take(m, live[hit], rows_B[column])
+        column_Q3 = np.minimum(np.searchsorted(rows_B, self._rows_Q3), len(rows_B) - 1)
+        # Few questions at a time: while nothing is found yet, every tile of theirs is looked at.
+        step = max(1, _BOUNDS // len(rows_B))
+        for start in range(0, len(self._c_Q), step):
+            some = slice(start, start + step)
+            bounds_QT = joined(most_PT[self._pair_Q[some]], most_UT[self._c_Q[some]])
+            question, tiles = np.nonzero(bounds_QT >= _down(floor_Q[some, None]))
+            if not len(question):
+                continue
+            place_QT = np.full(bounds_QT.shape, -1)
+            place_QT[question, tiles] = np.arange(len(question))
+            question += start
+            bounds_NL = joined(
+                pairs_PTL[self._pair_Q[question], tiles], words_UTL[self._c_Q[question], tiles]
+            )
+            # Neither words of the question answer it nor what fills the last tile up.
+            q, i = np.nonzero(rows_B[column_Q3[some]] == self._rows_Q3[some])
+            tile_of, lane = np.divmod(column_Q3[some][q, i], tile)
+            place = place_QT[q, tile_of]
+            bounds_NL[place[place >= 0], lane[place >= 0]] = -np.inf
+            if len(rows_B) % tile:
+                bounds_NL[tiles == len(rows_B) // tile, len(rows_B) % tile :] = -np.inf
+            # The likeliest row first: its score leaves few others that may be better.
+            top_N = bounds_NL.argmax(axis=1)
+            highest_N = bounds_NL[np.arange(len(top_N)), top_N]
+            order = np.lexsort((-highest_N, question))
+            live, first = np.unique(question[order], return_index=True)
+            likeliest = order[first]
+            found = highest_N[likeliest] >= _down(floor_Q[live])
+            live, likeliest = live[found], likeliest[found]
+            self._take(m, live, rows_B[tiles[likeliest] * tile + top_N[likeliest]])
+            bounds_NL[likeliest, top_N[likeliest]] = -np.inf
+            floor_Q[live] = self._best_score[m, live] * scale_Q[live]
+            hit, lane = np.nonzero(bounds_NL >= _down(floor_Q[question, None]))
+            self._take(m, question[hit], rows_B[tiles[hit] * tile + lane])
+            floor_Q[live] = self._best_score[m, live] * scale_Q[live]
 
     def _take(self, m: int, questions_N: np.ndarray, rows_N: np.ndarray) -> None:
         """Score pairs of question and row; keep the best of each question, the first of equals."""
@@ -132,3 +183,21 @@ class _Batch:
             better = (score > old) | ((score == old) & (row < self.best_row[m, which]))
             self._best_score[m, which[better]] = score[better]
             self.best_row[m, which[better]] = row[better]
+
+
+def _tiles(terms_NB: np.ndarray) -> np.ndarray:
+    """Columns in tiles (N, T, L), the last one filled up with zeros."""
+    tile = min(_TILE_ROWS, terms_NB.shape[1])
+    missing = -terms_NB.shape[1] % tile
+    if missing:
+        terms_NB = np.pad(terms_NB, ((0, 0), (0, missing)))
+    return terms_NB.reshape(len(terms_NB), -1, tile)
+
+
+def _down(floor: np.ndarray) -> np.ndarray:
+    """Numbers not above these, in float32: comparing with float64 would copy all bounds.
+
+    Never -inf, for what can be no answer is not above that.
+    """
+    lower: np.ndarray = np.nextafter(floor.astype(np.float32), np.float32(-np.inf))
+    return np.maximum(lower, np.finfo(np.float32).min)

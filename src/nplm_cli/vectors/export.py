@@ -19,6 +19,7 @@ from nplm_cli.atomic import write_together
 from nplm_cli.errors import ArtifactError, ConfigError, did_you_mean
 from nplm_cli.vectors.arrays import words_path
 from nplm_cli.vectors.keyed import KeyedVectors
+from nplm_cli.vectors.number_text import number_texts
 
 Format = Literal["word2vec", "word2vec-bin", "glove", "npy", "projector", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -198,13 +199,7 @@ def _row_blocks(keyed: KeyedVectors) -> Iterator[tuple[int, np.ndarray]]:
 def _texts(keyed: KeyedVectors, separator: bytes) -> Iterator[tuple[str, bytes]]:
     """Each word and its numbers as text."""
     for start, block in _row_blocks(keyed):
-        numbers = block.astype("S16").tolist()  # numpy's shortest text; at most 14 bytes
-        texts = [separator.join(row) for row in numbers]
-        # Readers go through float64; in rare cases that rounds the shortest text to a neighbour.
-        back = np.fromstring(b" ".join(texts), np.float32, sep=" ").reshape(block.shape)
-        for row, column in np.argwhere(back != block).tolist():
-            numbers[row][column] = b"%.9g" % float(block[row, column])
-            texts[row] = separator.join(numbers[row])
+        texts = number_texts(block, separator)
         yield from zip(keyed.words[start : start + len(block)], texts, strict=True)
 
 

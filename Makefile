@@ -37,9 +37,12 @@ format: .venv/installed-dev
 docs: .venv/installed-dev
 	$(BIN)/python docs/make_cli_reference.py
 
-bench: .venv/installed-dev
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/throughput.py
+# make bench BENCH=--quick takes a few minutes. All of them go on where one fails.
+bench: .venv/installed-bench
+	@failed=; for name in startup throughput neighbors encoding tables arpa; do \
+	  echo; echo "== benchmarks/$$name.py $(BENCH)"; \
+	  $(BIN)/python benchmarks/$$name.py $(BENCH) || failed="$$failed $$name"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 mutants: .venv/installed-dev
 	$(BIN)/python tests/mutants
@@ -53,6 +56,10 @@ clean:
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report]'
 	@touch $@
+
+.venv/installed-bench: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@ .venv/installed
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -1,11 +1,11 @@
 """Runs as ARPA files: size, processor time, perplexity before and after, KenLM's scores.
 
-    python benchmarks/arpa.py --peers PYTHON            # trains counts and a small window model
-    python benchmarks/arpa.py --peers PYTHON --run RUN  # exports a run of one's own besides
+    python benchmarks/arpa.py            # trains counts and a small window model
+    python benchmarks/arpa.py --run RUN  # exports a run of one's own besides
 
-PYTHON is an interpreter that has the kenlm module; without it the last columns are empty. Text is
-the Penn Treebank beside the project, or our samples. Times are user and system time of whole
-processes on one thread.
+`--peers PYTHON` names the interpreter that has the kenlm module if this one has not; without it
+the last columns are empty. Text is the Penn Treebank beside the project, or our samples.
+Times are user and system time of whole processes on one thread.
 """
 
 import argparse
@@ -16,9 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import ROOT, corpora, describe, environment, table
+from machine import describe, environment, peers_python, segmented_texts, table
 
-SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
 WINDOW = ("--order", "4", "--dim", "64", "--hidden", "128", "--epochs", "3", "--loss", "sampled")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Scores of all sentences of a text by KenLM: total log10, tokens, seconds, the worst token's gap.
@@ -39,22 +38,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peers", help="python that has the kenlm module")
+    parser.add_argument("--peers", help="python that has kenlm (this one, if it has)")
+    parser.add_argument("--quick", action="store_true", help="fewer epochs, orders of 3")
     parser.add_argument("--run", type=Path, action="append", default=[], help="a run to export")
     parser.add_argument("--only", action="store_true", help="export the given runs alone")
     parser.add_argument("--order", type=int, help="order of the files of networks")
     options = parser.parse_args()
-    ptb = corpora() / "ptb"
-    names = ("ptb.train.txt", "ptb.valid.txt") if ptb.exists() else ("train.txt", "valid.txt")
-    train, valid = ((ptb if ptb.exists() else SAMPLES) / name for name in names)
-    print(describe(1) + f"\ntext      {train}\n")
+    train, valid = segmented_texts()
+    print(describe(1) + f"\ntext      {train}")
+    options.peers = peers_python(options.peers, "kenlm")
+    print()
+    if options.quick:
+        options.order = min(3, options.order or 3)
     with tempfile.TemporaryDirectory(prefix="nplm-arpa-") as name:
         folder = Path(name)
         runs = list(options.run)
         if not options.only:
             for label, settings in {
-                "counts": ("--arch", "ngram", "--order", "5"),
-                "window": WINDOW,
+                "counts": ("--arch", "ngram", "--order", "3" if options.quick else "5"),
+                "window": (*WINDOW, *(("--epochs", "1") if options.quick else ())),
             }.items():
                 command = ["train", str(train), "--valid", str(valid), "-o", str(folder / label)]
                 _nplm(*command, "--max-size", "10000", "--threads", "1", "-q", *settings)

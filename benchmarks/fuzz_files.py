@@ -41,10 +41,12 @@ from nplm_cli.corpus.vocabulary import Vocabulary, load_unknown
 from nplm_cli.homework import results as homework_results
 from nplm_cli.homework.plan import load_plan
 from nplm_cli.homework.worker import weights_are_lost
+from nplm_cli.query.compiling import COMPILED, DTYPES
 from nplm_cli.query.describe import describe
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.query.settings import recorded_settings
+from nplm_cli.query.tables import open_tables_scorer
 from nplm_cli.run_folders import count_ngrams
 from nplm_cli.vectors.formats import load_vectors
 from nplm_cli.vectors.keyed import KeyedVectors
@@ -106,6 +108,9 @@ def make_runs(folder: Path) -> None:
     for name, options in FAMILIES.items():
         valid = ("--valid", folder / "tune.txt", *TINY)
         must("train", folder / "train.txt", "-o", folder / name, *read, *valid, *options)
+    for dtype in DTYPES:
+        shutil.copytree(folder / "ffn", folder / f"compiled, {dtype}")
+        must("compile", folder / f"compiled, {dtype}", "--dtype", dtype, "-q")
     runs = (folder / "ffn", folder / "counts, kn")
     mixed = ("--tune", folder / "tune.txt", "--cache", "unigram", "-q", "-o", folder / "mixture")
     must("mix", *runs, *mixed)
@@ -159,6 +164,14 @@ def vectors(path: Path) -> None:
     """Load vectors, whole and as the first rows of a training."""
     neighbors(load_vectors(path))
     initial_rows(path, WORDS)
+
+
+def tables(path: Path) -> None:
+    """Score by compiled tables all that the numpy side can."""
+    scorer = open_tables_scorer(Run(path.parent), path)
+    part = Part(np.array([2, 3, 1, 0, 4, 1], np.uint16), np.array([0, 3, 6]), np.array([0]), 9)
+    for context in ("sentence", "stream"):
+        assert scorer.nll(part, context).shape == (6,)
 
 
 def metrics(path: Path) -> None:
@@ -344,6 +357,9 @@ def kinds() -> dict[str, Kind]:
         found[f"model, {family}"] = Kind(
             family, "model.safetensors", damage.damaged_tensors, of_folder
         )
+    for dtype in DTYPES:
+        name = f"compiled, {dtype}"
+        found[name] = Kind(name, COMPILED, damage.damaged_tensors, tables)
     for form, mutate in (("word2vec", in_words), ("word2vec-bin", in_bytes), ("glove", in_words)):
         found[f"vectors, {form}"] = Kind(form, "v.npy", mutate, vectors)
     found["vectors, npy"] = Kind("npy", "v.npy", damage.damaged_npy, vectors)

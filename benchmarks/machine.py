@@ -1,6 +1,7 @@
 """What every benchmark says first: machine, versions, date; and the shape of its tables."""
 
 import datetime
+import importlib.util
 import os
 import platform
 import statistics
@@ -59,6 +60,26 @@ def describe(threads: int | None = None) -> str:
         f"versions  python {platform.python_version()}, {', '.join(versions)}\n"
         f"date      {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     )
+
+
+def peers_python(given: str | None, *modules: str) -> str | None:
+    """Interpreter that has the modules of the peers: the one named, or this one if it has all.
+
+    Says so, once, where there is none.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if given is not None or not missing:
+        return given or sys.executable
+    print(f"peers     no {', no '.join(missing)} in this python: without them (see --help)")
+    return None
+
+
+def segmented_texts() -> tuple[Path, Path]:
+    """Training and validation text: the Penn Treebank where the real corpora are, or a sample."""
+    ptb, sample = corpora() / "ptb", ROOT / "sample_corpora" / "en" / "segmented"
+    if (ptb / "ptb.train.txt").exists():
+        return ptb / "ptb.train.txt", ptb / "ptb.valid.txt"
+    return sample / "train.txt", sample / "valid.txt"
 
 
 def corpora() -> Path:

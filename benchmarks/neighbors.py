@@ -1,10 +1,11 @@
 """Nearest words of many queries: processor time of one thread, beside plain numpy and gensim.
 
     python benchmarks/neighbors.py                  # vectors made for it, 400,000 x 300
-    python benchmarks/neighbors.py --peers PYTHON   # gensim, too, in a process of its own
+    python benchmarks/neighbors.py --peers PYTHON   # the python that has gensim, if not this one
 
 Plain numpy is unit rows times queries, one product a block, and np.argpartition of all scores;
-the product alone is what none of them can do without. gensim answers one query at a time.
+the product alone is what none of them can do without. gensim, in a process
+of its own, answers one query at a time.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-from machine import describe, table, use_checkout
+from machine import describe, peers_python, table, use_checkout
 from startup import write_vectors
 
 _GENSIM = """
@@ -43,12 +44,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=400_000, help="words")
     parser.add_argument("--queries", type=int, nargs="+", default=[1, 100, 1_000])
     parser.add_argument("--turns", type=int, default=3, help="turns, of which medians are shown")
-    parser.add_argument("--peers", help="python that has gensim")
+    parser.add_argument("--peers", help="python that has gensim (this one, if it has)")
+    parser.add_argument("--quick", action="store_true", help="50,000 words, 1 turn")
     options = parser.parse_args()
+    if options.quick:
+        options.rows, options.queries, options.turns = 50_000, [1, 100], 1
     use_checkout()
     from nplm_cli.vectors import load_vectors
 
     print(describe(1))
+    peers = peers_python(options.peers, "gensim")
     with tempfile.TemporaryDirectory(prefix="nplm-neighbors-") as folder:
         path = Path(folder) / "v.npy"
         write_vectors(path, options.rows)
@@ -66,8 +71,8 @@ def main() -> None:
                     function(keyed, words)
                     took.setdefault(name, []).append(time.process_time() - began)
             rows.append([f"{count:,}", *(f"{statistics.median(x):.3f}" for x in took.values())])
-        if options.peers:
-            command = [options.peers, "-c", _GENSIM, str(path), *map(str, options.queries)]
+        if peers:
+            command = [peers, "-c", _GENSIM, str(path), *map(str, options.queries)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             for row, seconds in zip(rows, done.stdout.split(), strict=True):
                 row.append(f"{float(seconds):.3f}")

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import ROOT, describe, environment, interquartile, table
+from machine import ROOT, describe, environment, interquartile, peers_python, table
 
 SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
 SENTENCE = "The old farmer sold three horses ."
@@ -31,16 +31,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=11, help="turns (default 11, at least 7)")
-    parser.add_argument("--quick", action="store_true", help="7 turns")
+    parser.add_argument("--quick", action="store_true", help="7 turns, 50,000 rows")
     parser.add_argument("--run", type=Path, help="run directory to ask")
     parser.add_argument("--sentence", default=SENTENCE, help="sentence to score")
     parser.add_argument("--word", default=WORD, help="word whose neighbours are asked for")
     parser.add_argument("--chinese", type=Path, help="run of raw Chinese: a raw sentence, too")
     parser.add_argument("--vectors", type=int, default=400_000, help="rows of the vector file")
-    parser.add_argument("--peers", help="python that has gensim and kenlm, asked in the same turns")
-    parser.add_argument("--kenlm", type=Path, help="model that kenlm scores the sentence with")
+    parser.add_argument("--peers", help="python that has gensim or kenlm (this one, if it has)")
+    parser.add_argument("--kenlm", type=Path, help="model of kenlm's (one of the sample's counts)")
     options = parser.parse_args()
     turns = 7 if options.quick else max(7, options.runs)
+    options.vectors = min(options.vectors, 50_000) if options.quick else options.vectors
     print(describe())
     with tempfile.TemporaryDirectory(prefix="nplm-startup-") as folder:
         run = options.run or _small_run(Path(folder) / "run")
@@ -89,22 +90,25 @@ def _more(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     commands = {f"nplm neighbors, {options.vectors:,} x 300": [*nplm, "neighbors", str(path), "w7"]}
     if options.chinese:
         commands["nplm score, raw Chinese"] = [*nplm, "score", str(options.chinese), CHINESE]
-    if options.peers:
+    gensim = peers_python(options.peers, "gensim")
+    if gensim:
         save = (
             "import sys, numpy; from gensim.models import KeyedVectors as K; "
             "v = numpy.load(sys.argv[1]); k = K(v.shape[1]); "
             "k.add_vectors(['w%d' % i for i in range(len(v))], v); k.save(sys.argv[2])"
         )
         kept = str(folder / "v.kv")
-        subprocess.run([options.peers, "-c", save, str(path), kept], check=True)
+        subprocess.run([gensim, "-c", save, str(path), kept], check=True)
         ask = (
             "import sys; from gensim.models import KeyedVectors as K; "
             "print(K.load(sys.argv[1], mmap='r').most_similar('w7'))"
         )
-        commands["gensim most_similar, .kv"] = [options.peers, "-c", ask, kept]
-    if options.peers and options.kenlm:
+        commands["gensim most_similar, .kv"] = [gensim, "-c", ask, kept]
+    kenlm = peers_python(options.peers, "kenlm")
+    if kenlm:
+        model = options.kenlm or _small_model(folder)
         ask = "import sys, kenlm; print(kenlm.Model(sys.argv[1]).score(sys.argv[2]))"
-        commands["kenlm score"] = [options.peers, "-c", ask, str(options.kenlm), options.sentence]
+        commands["kenlm score"] = [kenlm, "-c", ask, str(model), options.sentence]
     return commands
 
 
@@ -123,12 +127,21 @@ def write_vectors(path: Path, rows: int, dim: int = 300) -> None:
     path.with_suffix(".words.txt").write_text("".join(f"w{i}\n" for i in range(rows)), "utf-8")
 
 
-def _small_run(folder: Path) -> Path:
+def _small_run(folder: Path, *settings: str) -> Path:
     texts = [str(SAMPLES / f"{name}.txt") for name in ("train", "valid")]
     command = [sys.executable, "-m", "nplm_cli", "train", texts[0], "--valid", texts[1]]
-    command += ["--steps", "20", "-q", "-o", str(folder)]
+    command += [*(settings or ("--steps", "20")), "-q", "-o", str(folder)]
     subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
     return folder
+
+
+def _small_model(folder: Path) -> Path:
+    """Counts of the sample as an ARPA file."""
+    run = _small_run(folder / "counts", "--arch", "ngram", "--order", "3")
+    command = [sys.executable, "-m", "nplm_cli", "export", str(run), str(folder / "m.arpa")]
+    command += ["--format", "arpa", "-q"]
+    subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
+    return folder / "m.arpa"
 
 
 def _measure(

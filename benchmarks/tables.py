@@ -1,12 +1,14 @@
 """Speed of self-normalised scores from compiled tables, beside KenLM's and the exact path's.
 
-    python tables.py RUN [--text FILE] [--arpa FILE [--kenlm-python PYTHON]] [--turns 5]
+    python tables.py [RUN] [--text FILE] [--arpa FILE] [--peers PYTHON] [--turns 5]
 
-RUN is a window model, best one of `quality/ptb_tables.py`. Processor time (user and system) of one
+RUN is a window model, best one of `quality/ptb_tables.py`; without it a small one is trained first,
+which costs as much to ask. Processor time (user and system) of one
 thread; all sides take turns, medians are shown. "ids" starts from encoded text; a "process" is
 `nplm score --file TEXT --format summary` from start to end. KenLM's side is `score` of its Python
-module, a call a line, without the time of loading its model; `--kenlm-python` names an interpreter
-that has it. With numba beside nplm (the extra `fast`) its rows are there, too.
+module, a call a line, without the time of loading its model; `--peers` names an interpreter that
+has it if this one has not. Without `--arpa` its model is made of counts of the training text.
+With numba beside nplm (the extra `fast`) its rows are there, too.
 """
 
 import argparse
@@ -24,7 +26,7 @@ if __name__ == "__main__":  # before numpy is loaded
         os.environ.setdefault(name, "1")
 
 import numpy as np
-from machine import corpora, describe, environment, table, use_checkout
+from machine import describe, environment, peers_python, segmented_texts, table, use_checkout
 
 use_checkout()
 
@@ -35,6 +37,8 @@ from nplm_cli.query.run import Run  # noqa: E402
 from nplm_cli.query.scorer import NeuralScorer  # noqa: E402
 from nplm_cli.query.tables import Tables, has_numba, open_tables  # noqa: E402
 
+SMALL = ("--order", "6", "--dim", "64", "--hidden", "128", "--activation", "relu", "--tie",
+         "--self-normalize", "0.1", "--epochs", "1")  # fmt: skip
 KENLM = """
 import sys, time, kenlm
 model = kenlm.Model(sys.argv[1])
@@ -52,18 +56,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--text", type=Path, help="a line a sentence (PTB's validation part)")
+    parser.add_argument("--quick", action="store_true", help="one type of tables, 2 turns")
     parser.add_argument("--times", type=int, default=20, help="repetitions of the text (20)")
     parser.add_argument("--arpa", type=Path, help="n-gram model for KenLM's side")
-    parser.add_argument("--kenlm-python", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--peers", help="python that has kenlm (this one, if it has)")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--dtypes", nargs="+", default=["fp32", "fp16", "int8"])
     options = parser.parse_args()
+    if options.quick:
+        options.turns, options.times, options.dtypes = 2, min(4, options.times), ["fp32"]
     print(describe(1))
-    run = Run(options.run)
-    text = options.text or corpora() / "ptb" / "ptb.valid.txt"
+    options.peers = peers_python(options.peers, "kenlm")
+    text = options.text or segmented_texts()[1]
     with tempfile.TemporaryDirectory(prefix="nplm-tables-") as folder:
+        run = Run(options.run or trained(Path(folder) / "window", *SMALL))
+        if options.peers and options.arpa is None:
+            counts = trained(Path(folder) / "counts", "--arch", "ngram", "--order", "5")
+            options.arpa = Path(folder) / "m.arpa"
+            nplm("export", counts, options.arpa, "--format", "arpa", "-q")
         long = Path(folder) / "text.txt"
         long.write_text(text.read_text("utf-8") * options.times, "utf-8")
         part = encode_sentences(
@@ -108,9 +120,23 @@ def sides_of(
         sides[f"process, {dtype} tables"] = process(
             part.predictions, [*line, "--tables", path], folder
         )
-    if options.arpa is not None:
-        sides["kenlm, score a line"] = kenlm_side(options.kenlm_python, options.arpa, text)
+    if options.arpa is not None and options.peers is not None:
+        sides["kenlm, score a line"] = kenlm_side(options.peers, options.arpa, text)
     return sides
+
+
+def trained(folder: Path, *settings: str) -> Path:
+    """A run of the Penn Treebank or our sample; returns its folder."""
+    train, valid = segmented_texts()
+    own = ("--max-size", "10000", "-q", *settings)
+    nplm("train", train, "--valid", valid, "-o", folder, *own)
+    return folder
+
+
+def nplm(*arguments: object) -> None:
+    """A command that has to succeed."""
+    command = [sys.executable, "-m", "nplm_cli", *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
 
 
 def scoring(

@@ -400,8 +400,13 @@ def cases(given: Path, place: Path) -> list[Case]:
     ):  # fmt: skip
         words = ("export", given / "ffn", place / files[0], "--format", form, "-q")
         made.append(Case(f"export {form}", place, words, files))
+    for form in ("arpa", "nplm"):
+        words = ("export", given / "ffn", place / "out", "--format", form, "-q")
+        made.append(Case(f"export {form}", place, words, ("out",)))
     scored = given / "ffn"
     made += [
+        Case("compile", place, ("compile", scored, "-o", place / "out", "--dtype", "int8", "-q"),
+             ("out",)),
         Case("rescore", place, ("rescore", scored, given / "nbest.txt", "-o", place / "out", "-q"),
              ("out",)),
         Case("surprisal", place, ("surprisal", scored, given / "items.tsv", "--text-column",

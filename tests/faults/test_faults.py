@@ -62,6 +62,10 @@ def tried(case, faults, every=1):
         ("export glove", 6),
         ("export safetensors, over an old file", 6),
         ("export npy, over an old file", 12),
+        ("export arpa, over an old file", 6),
+        ("export nplm", 6),
+        ("compile", 6),
+        ("compile, over an old file", 6),
     ],
 )
 def test_every_change_of_a_file_that_is_written(case, name, least):
@@ -80,7 +84,7 @@ def test_some_changes_of_a_run_that_is_made(case, name, least):
     tried(made, [FAULTS["full"], FAULTS["power"], FAULTS["names"], FAULTS["some"]], SAMPLE)
 
 
-@pytest.mark.parametrize("name", ["tokenize", "vocab, over an old file"])
+@pytest.mark.parametrize("name", ["tokenize", "vocab, over an old file", "compile"])
 def test_every_read_that_fails(case, name):
     assert tried(case(name), [FAULTS["read"]]) >= 3
 
@@ -126,6 +130,7 @@ def test_a_training_that_was_lengthened_and_cut_short_goes_on(case):
     "name",
     [
         *("tokenize", "vocab", "export word2vec", "export word2vec-bin", "export projector"),
+        *("export arpa", "export nplm", "compile", "compile, over an old file"),
         *("rescore", "surprisal", "align", "homework"),
         *("train", "train --force", "train --resume", "train --arch ngram --force", "mix"),
     ],

@@ -24,7 +24,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 KENLM = """
 import json, sys, time
 import kenlm
-model, lines = kenlm.Model(sys.argv[1]), open(sys.argv[2], encoding="utf-8").read().splitlines()
+model = kenlm.Model(sys.argv[1])
+# An empty line is no sentence.
+lines = [line for line in open(sys.argv[2], encoding="utf-8").read().splitlines() if line.strip()]
 began = time.process_time()
 total = sum(model.score(line) for line in lines)
 seconds = time.process_time() - began

@@ -42,7 +42,7 @@ SMALL = ("--order", "6", "--dim", "64", "--hidden", "128", "--activation", "relu
 KENLM = """
 import sys, time, kenlm
 model = kenlm.Model(sys.argv[1])
-lines = [line.strip() for line in open(sys.argv[2], encoding="utf-8")]
+lines = [line.strip() for line in open(sys.argv[2], encoding="utf-8") if line.strip()]
 tokens = sum(len(line.split()) + 1 for line in lines)
 for turn in sys.stdin:
     began = time.process_time()

@@ -129,13 +129,20 @@ class LanguageModel(nn.Module, ABC):
         return self.output.softmaxes(hidden_ND, targets_N, self.embedding.weight)
 
     @torch.no_grad()
-    def prediction_nll(self, hidden_ND: Tensor, targets_N: Tensor) -> Tensor:
-        """Negative log-likelihood (nats) of each of N predictions, exact, without gradients."""
-        total_N = hidden_ND.new_zeros(len(hidden_ND))
-        for hidden_MD, weight_VD, bias_V, targets_M, rows_M in self.softmaxes(hidden_ND, targets_N):
-            nll_M = prediction_nll(hidden_MD, weight_VD, bias_V, targets_M)
-            total_N = nll_M if rows_M is None else total_N.index_add_(0, rows_M, nll_M)
-        return total_N
+    def prediction_nll(
+        self, hidden_ND: Tensor, targets_M: Tensor, rows_M: Tensor | None = None
+    ) -> Tensor:
+        """Negative log-likelihood (nats) of each of M predictions, exact, without gradients.
+
+        Target m follows row ``rows_M[m]`` of ``hidden_ND`` (None: row m).
+        """
+        if rows_M is not None and len(self.config.softmax_bounds(len(self.embedding.weight))) > 1:
+            hidden_ND, rows_M = hidden_ND[rows_M], None
+        total_M = hidden_ND.new_zeros(len(targets_M))
+        for hidden, weight_VD, bias_V, targets, chosen in self.softmaxes(hidden_ND, targets_M):
+            nll = prediction_nll(hidden, weight_VD, bias_V, targets, rows_M)
+            total_M = nll if chosen is None else total_M.index_add_(0, chosen, nll)
+        return total_M
 
     def init_weights(self, generator: torch.Generator) -> None:
         """Give every parameter its first value (``models/initialisation.py``)."""

@@ -19,6 +19,12 @@ from nplm_cli.models.initialisation import normal_
 CHUNK_LOGITS = 4_000_000
 # Larger vocabularies are read in blocks of words, so that a chunk has rows enough for a product.
 WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 16_384, 4_096, 1_024
+# Words of a block of logits that stays in the processor's cache.
+CPU_BLOCK_WORDS = 1_000
+# Sums in between have lost nothing to overflow, and to underflow less than rounding takes ...
+LEAST, MOST = 1e-20, 1e30
+# ... if the biases are no further apart than this.
+BIAS_RANGE = 60.0
 
 
 class Softmax(NamedTuple):
@@ -83,29 +89,81 @@ def chunk_rows(vocabulary_size: int, logits: int | None = None) -> int:
 
 @torch.no_grad()
 def prediction_nll(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    targets_M: Tensor,
+    rows_M: Tensor | None = None,
 ) -> Tensor:
-    """Negative log-likelihood (nats) of each of N predictions, exact, without gradients."""
+    """Negative log-likelihood (nats) of each of M predictions, exact, without gradients.
+
+    Target m is predicted from row ``rows_M[m]`` of ``hidden_ND`` (None: from row m), so that
+    predictions of the same context share one sum over all words.
+    """
+    on_cpu = hidden_ND.device.type == "cpu"
+    log_z_N = (_log_z_on_cpu if on_cpu else _log_z_of_chunks)(hidden_ND, weight_VD, bias_V)
+    if rows_M is not None:
+        hidden_ND, log_z_N = hidden_ND[rows_M], log_z_N[rows_M]
+    nll_M = log_z_N - (hidden_ND * weight_VD[targets_M]).sum(1)
+    if bias_V is not None:
+        nll_M -= bias_V[targets_M]
+    # The sum holds the target itself: below 0 there is nothing but rounding.
+    return nll_M.clamp_(min=0.0).to(hidden_ND.dtype)
+
+
+def _log_z_on_cpu(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Tensor:
+    """ln sum_v exp(w_v h + b_v) of each row (N,), float64, as ``query/output.py`` works it out.
+
+    Powers are taken of w_v h as it is, in a block that stays in the processor's cache, and a
+    product with exp(b) adds them up. Rows whose sums leave the safe range are taken again with
+    their largest logit subtracted; when many do, so are all that follow.
+    """
+    words = len(weight_VD)
+    bias = weight_VD.new_zeros(words) if bias_V is None else bias_V
+    top = float(bias.max())
+    factors_V = torch.exp(bias - top)
+    log_z_N = hidden_ND.new_empty(len(hidden_ND), dtype=torch.float64)
+    buffer = hidden_ND.new_empty(min(len(hidden_ND), BLOCK_ROWS) * min(words, CPU_BLOCK_WORDS))
+    shifted = not top - float(bias.min()) <= BIAS_RANGE
+    for start in range(0, len(hidden_ND), BLOCK_ROWS):
+        h_CD = hidden_ND[start : start + BLOCK_ROWS]
+        if shifted:
+            log_z_N[start : start + BLOCK_ROWS] = _log_z_in_blocks(h_CD, weight_VD, bias_V)
+            continue
+        sums_C = log_z_N.new_zeros(len(h_CD))
+        for begin in range(0, words, CPU_BLOCK_WORDS):
+            weight_WD = weight_VD[begin : begin + CPU_BLOCK_WORDS]
+            shape = (len(h_CD), len(weight_WD))
+            powers_CW = buffer[: math.prod(shape)].view(shape)
+            torch.mm(h_CD, weight_WD.T, out=powers_CW).exp_()
+            # In float32 within a block, in float64 from block to block.
+            sums_C += powers_CW.mv(factors_V[begin : begin + CPU_BLOCK_WORDS])
+        log_z_N[start : start + BLOCK_ROWS] = sums_C.log() + top
+        again_C = (~((sums_C > LEAST) & (sums_C < MOST))).nonzero()[:, 0]
+        if len(again_C):
+            log_z_N[start + again_C] = _log_z_in_blocks(h_CD[again_C], weight_VD, bias_V)
+            shifted = 4 * len(again_C) > len(h_CD)
+    return log_z_N
+
+
+def _log_z_of_chunks(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Tensor:
+    """The same on other devices, where a chunk is read with all its words at once."""
     if len(weight_VD) > WHOLE_WORDS:
+        pieces = [_log_z_in_blocks(h, weight_VD, bias_V) for h in hidden_ND.split(BLOCK_ROWS)]
+    else:
         pieces = [
-            _nll_in_blocks(h_CD, weight_VD, bias_V, y_C)
-            for h_CD, y_C in zip(
-                hidden_ND.split(BLOCK_ROWS), targets_N.split(BLOCK_ROWS), strict=True
-            )
+            torch.logsumexp(nn.functional.linear(h_CD, weight_VD, bias_V), 1).double()
+            for h_CD in hidden_ND.split(chunk_rows(len(weight_VD)))
         ]
-        return torch.cat(pieces)
-    pieces = []
-    rows = chunk_rows(len(weight_VD))
-    for start in range(0, len(hidden_ND), rows):
-        logits_CV = nn.functional.linear(hidden_ND[start : start + rows], weight_VD, bias_V)
-        y_C = targets_N[start : start + rows]
-        pieces.append(torch.logsumexp(logits_CV, 1) - logits_CV.gather(1, y_C[:, None])[:, 0])
-    return torch.cat(pieces) if pieces else hidden_ND.new_zeros(0)
+    return torch.cat(pieces)
 
 
-def _nll_in_blocks(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, y_C: Tensor) -> Tensor:
-    """The same from blocks of words; logarithms to base 2, of which powers are cheaper."""
-    sums, at_targets = [], h_CD.new_zeros(len(y_C))
+def _log_z_in_blocks(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Tensor:
+    """The same (C,), float64, for logits of any size, from blocks of words.
+
+    Logarithms to base 2, of which powers are cheaper.
+    """
+    sums = []
     h_CD = h_CD / math.log(2)
     buffer = h_CD.new_empty(len(h_CD) * BLOCK_WORDS)
     for start in range(0, len(weight_VD), BLOCK_WORDS):
@@ -117,10 +175,7 @@ def _nll_in_blocks(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, y_C: 
         else:
             bias_W = bias_V[start : start + BLOCK_WORDS] / math.log(2)
             torch.addmm(bias_W, h_CD, weight_WD.T, out=logits_CW)
-        here_C = ((y_C >= start) & (y_C < start + BLOCK_WORDS)).nonzero()[:, 0]
-        at_targets[here_C] = logits_CW[here_C, y_C[here_C] - start]
         top_C1 = logits_CW.amax(1, keepdim=True)
         powers_CW = torch.exp2(logits_CW.sub_(top_C1), out=logits_CW)
         sums.append(powers_CW.sum(1).double().log2() + top_C1[:, 0])
-    log2_z_C = torch.logsumexp(torch.stack(sums) * math.log(2), 0)
-    return (log2_z_C - at_targets.double() * math.log(2)).to(h_CD.dtype)
+    return torch.logsumexp(torch.stack(sums) * math.log(2), 0)

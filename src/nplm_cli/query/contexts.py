@@ -1,11 +1,15 @@
 """Which predictions of a text follow the same words, so that they share one sum over all words.
 
-Shape suffixes: B rows, T positions, N predictions, K words of a window, U different contexts.
+Shape suffixes: B rows, T positions, N predictions, M of them in a batch, K words of a window, U
+different contexts.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from nplm_cli.config import Context
+from nplm_cli.corpus.batches import Batch
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 
@@ -48,6 +52,36 @@ def same_beginnings(ids_BT: np.ndarray) -> np.ndarray:
         kinds_BT[:, t] = before + kind_B
         before += kinds
     return kinds_BT
+
+
+def different_windows(
+    part: Part, context: Context, size: int, slab: int, batch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield different windows (U, K), the predictions that follow them (M,) and which each follows.
+
+    Equal windows are found within ``slab`` predictions; U is at most ``batch``. All of these
+    together are each prediction once.
+    """
+    for begin in range(0, part.predictions, slab):
+        end = min(begin + slab, part.predictions)
+        windows_NK = windows(part, context, size, begin, end)
+        first_U, kind_N = same_rows(windows_NK)
+        order_N = np.argsort(kind_N, kind="stable")
+        kinds = kind_N[order_N]
+        for low in range(0, len(first_U), batch):
+            ends = np.searchsorted(kinds, [low, low + batch])
+            here = order_N[ends[0] : ends[1]]
+            yield windows_NK[first_U[low : low + batch]], begin + here, kind_N[here] - low
+
+
+def different_beginnings(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return a prediction of each kind (U,) of a batch of sentences, and the kind of each (M,).
+
+    Predictions are those that count, in row-major order.
+    """
+    kinds_M = same_beginnings(batch.ids_BT)[batch.targets_BT >= 0]
+    _, first_U, rows_M = np.unique(kinds_M, return_index=True, return_inverse=True)
+    return first_U, rows_M
 
 
 def _numbered(kind_N: np.ndarray, ids_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

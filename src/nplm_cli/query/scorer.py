@@ -15,7 +15,7 @@ from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.query import FORWARD
-from nplm_cli.query.contexts import same_beginnings, same_rows, windows
+from nplm_cli.query.contexts import different_beginnings, different_windows
 from nplm_cli.query.layers import State, Weights
 from nplm_cli.query.output import Output, no_warnings
 from nplm_cli.query.run import Run, open_ngram
@@ -100,8 +100,7 @@ class NeuralScorer:
             hidden_ND = hidden_BTD[counted]
             targets_N = batch.targets_BT[counted]
             if context == "sentence":
-                kinds_N = same_beginnings(batch.ids_BT)[counted]
-                _, first_U, rows_N = np.unique(kinds_N, return_index=True, return_inverse=True)
+                first_U, rows_N = different_beginnings(batch)
                 nll_N[positions] = self.output.nll(hidden_ND[first_U], targets_N, rows_N)
             else:
                 nll_N[positions] = self.output.nll(hidden_ND, targets_N)
@@ -112,22 +111,13 @@ class NeuralScorer:
     def _window_nll(self, part: Part, context: Context, nll_N: np.ndarray) -> None:
         """Fill in the nats of a window model, which needs no state: each window by itself."""
         size = self.config.order - 1
-        for begin in range(0, part.predictions, SLAB_TOKENS):
-            end = min(begin + SLAB_TOKENS, part.predictions)
-            windows_NK = windows(part, context, size, begin, end)
-            first_U, kind_N = same_rows(windows_NK)
-            targets_N = part.ids_N[begin:end].astype(np.int64)
-            order_N = np.argsort(kind_N, kind="stable")
-            for low in range(0, len(first_U), BATCH_TOKENS):
-                rows = windows_NK[first_U[low : low + BATCH_TOKENS]]
-                # A state is one word longer than what the next prediction sees of it.
-                state = np.pad(rows[:, :-1], ((0, 0), (1, 0)))
-                hidden_BTD, _ = self.read(rows[:, -1:], (state,))
-                ends = np.searchsorted(kind_N[order_N], [low, low + BATCH_TOKENS])
-                here = order_N[ends[0] : ends[1]]
-                nll_N[begin + here] = self.output.nll(
-                    hidden_BTD[:, 0], targets_N[here], kind_N[here] - low
-                )
+        groups = different_windows(part, context, size, SLAB_TOKENS, BATCH_TOKENS)
+        for windows_UK, positions, rows_M in groups:
+            # A state is one word longer than what the next prediction sees of it.
+            state = np.pad(windows_UK[:, :-1], ((0, 0), (1, 0)))
+            hidden_UTD, _ = self.read(windows_UK[:, -1:], (state,))
+            targets_M = part.ids_N[positions].astype(np.int64)
+            nll_N[positions] = self.output.nll(hidden_UTD[:, 0], targets_M, rows_M)
 
     def read(self, ids_BT: np.ndarray, state: State | None = None) -> tuple[np.ndarray, State]:
         """What the output layer reads, (B, T, D), and the state after it.

@@ -22,6 +22,8 @@ Dropout between hidden layers falls on what a layer reads, not on what residual 
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +65,22 @@ class FeedforwardLM(LanguageModel):
 
     def _read(self, ids_BS: Tensor) -> Tensor:
         # The oldest id of the state is out of sight for the first prediction already.
-        return self.finish(self.encoder(self.embed(ids_BS[:, 1:])))
+        ids_BS = ids_BS[:, 1:]
+        if self.encoder.takes_words and not (self.training or torch.is_grad_enabled()):
+            words_U, at_BS = ids_BS.unique(return_inverse=True)
+            return self.finish(self.encoder(Words(self.embedding(words_U), at_BS)))
+        return self.finish(self.encoder(self.embed(ids_BS)))
+
+
+class Words(NamedTuple):
+    """Vectors of the words at some places, each word's once: ``vectors_UE[at]``."""
+
+    vectors_UE: Tensor
+    at: Tensor
+
+    def product(self, block_HE: Tensor) -> Tensor:
+        """The vector at each place times a block of weights: one product a word."""
+        return nn.functional.embedding(self.at, self.vectors_UE @ block_HE.T)
 
 
 class WindowEncoder(Encoder):
@@ -90,6 +107,9 @@ class WindowEncoder(Encoder):
             nn.LayerNorm(width, eps=config.norm_eps) for width in self._norm_widths(config)
         )
         self.dropout = Dropout(rates.hidden, rates.locked)
+        # Where all that is read of vectors are products, without gradients one a word is enough.
+        alone = self.far is None and self.norm != "pre" and not self.residual_first
+        self.takes_words = alone and bool(config.layers) and config.combine == "concat"
 
     def _norm_widths(self, config: ModelConfig) -> list[int]:
         match self.norm:
@@ -100,8 +120,10 @@ class WindowEncoder(Encoder):
                 return [config.hidden] * config.layers
         return []
 
-    def forward(self, x_BSE: Tensor) -> Tensor:
+    def forward(self, x_BSE: Tensor | Words) -> Tensor:
         """Combine each window of vectors and pass it through the hidden layers."""
+        if isinstance(x_BSE, Words):
+            return self.layers_above(self.hidden(0, self.places(x_BSE)))
         words = self.norms[0](x_BSE) if self.norm == "pre" else x_BSE
         pieces = self.combined(words)
         if not self.layers:
@@ -109,6 +131,10 @@ class WindowEncoder(Encoder):
         hidden = self.hidden(0, pieces)
         if self.residual_first:
             hidden = hidden + joined(pieces if words is x_BSE else self.combined(x_BSE))
+        return self.layers_above(hidden)
+
+    def layers_above(self, hidden: Tensor) -> Tensor:
+        """Pass what the first layer says through the others."""
         hidden = self.norms[0](hidden) if self.norm == "post" else hidden
         for layer in range(1, len(self.layers)):
             read = self.norms[layer](hidden) if self.norm == "pre" else hidden
@@ -118,6 +144,11 @@ class WindowEncoder(Encoder):
         if self.norm == "pre" and self.residual:
             hidden = self.norms[-1](hidden)
         return hidden
+
+    def places(self, words: Words) -> list[Words]:
+        """Return the words of each place of the windows."""
+        positions = words.at.shape[1] - self.window + 1
+        return [Words(words.vectors_UE, words.at[:, k : k + positions]) for k in range(self.window)]
 
     def combined(self, x_BSE: Tensor) -> list[Tensor]:
         """Return what the first layer reads, in pieces (B, T, ...) that stand side by side."""
@@ -131,7 +162,7 @@ class WindowEncoder(Encoder):
             return shifted
         return [*shifted, self.far(x_BSE[:, : positions + self.far_words - 1])]
 
-    def hidden(self, layer: int, pieces: list[Tensor]) -> Tensor:
+    def hidden(self, layer: int, pieces: Sequence[Tensor | Words]) -> Tensor:
         """Return the units of a hidden layer, gated if the model is."""
         units = self.activation(product(self.layers[layer], pieces))
         if self.gates is None:
@@ -146,14 +177,22 @@ def hidden_layers(sizes: list[int], *, bias: bool) -> nn.ModuleList:
     )
 
 
-def product(layer: nn.Module, pieces: list[Tensor]) -> Tensor:
+def product(layer: nn.Module, pieces: Sequence[Tensor | Words]) -> Tensor:
     """Return W [pieces side by side] + b as a sum over the pieces, each with its block of W."""
     assert isinstance(layer, nn.Linear)
-    blocks = layer.weight.split([piece.shape[-1] for piece in pieces], dim=1)
-    total = nn.functional.linear(pieces[0], blocks[0], layer.bias)
-    for piece, block in zip(pieces[1:], blocks[1:], strict=True):
-        total = total + nn.functional.linear(piece, block)
-    return total
+    widths = [(p.vectors_UE if isinstance(p, Words) else p).shape[-1] for p in pieces]
+    blocks = layer.weight.split(widths, dim=1)
+    total: Tensor | None = None
+    for piece, block in zip(pieces, blocks, strict=True):
+        if isinstance(piece, Words):
+            share = piece.product(block)
+            total = share if total is None else total.add_(share)
+        elif total is None:
+            total = nn.functional.linear(piece, block, layer.bias)
+        else:
+            total = total + nn.functional.linear(piece, block)
+    assert total is not None
+    return total if layer.bias is None or not isinstance(pieces[0], Words) else total + layer.bias
 
 
 def joined(pieces: list[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from nplm_cli.corpus.shards import Part, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.evaluation.ledger import OOV_WARNING_SHARE, ledger
 from nplm_cli.evaluation.normalisation import TargetScores
+from nplm_cli.query import FORWARD
 from nplm_cli.query.mixture import blended, first_neural, joint_order, mixed_log_probs
 from nplm_cli.query.readers import (
     OnBatch,
@@ -27,6 +29,9 @@ from nplm_cli.query.readers import (
 )
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer, score_baselines
+
+# Predictions times parameters up to which numpy is done before torch is imported: about a second.
+NUMPY_WORK = 50_000_000_000
 
 
 def part_ledger(
@@ -186,23 +191,23 @@ def text_log_probs(
 ) -> np.ndarray:
     """Natural log-probabilities (K, N) of a part under each run, then under each cache.
 
-    Networks are read by torch, counts by numpy; caches run over each file, neural ones with the
-    states of the first network. ``on_states`` gets the states of a single network that has no
-    caches, batch by batch.
+    Networks are read by torch, of short texts by numpy (``numpy_is_sooner``), counts by numpy;
+    caches run over each file, neural ones with the states of the first network. ``on_states`` gets
+    the states of a single network that has no caches, batch by batch.
     """
-    source = first_neural(runs)
-    if dynamic is not None and source is None:
-        raise ConfigError("--dynamic: counts have no weights that could follow the text")
-    readers = []
-    for number, run in enumerate(runs, 1):
-        what = (
-            "evaluating" if len(runs) == 1 else f"evaluating {number} of {len(runs)} ({run.arch})"
-        )
-        if run.config.model.neural:
-            readers.append(_torch_reader(run, dynamic, device, on_event, what, on_states))
-        else:
-            readers.append(numpy_reader(open_scorer(run)))
-    return component_log_probs(part, context, readers, caches, source=source)
+
+
+def numpy_is_sooner(run: Run, part: Part, device: str) -> bool:
+    """Whether a network reads a text in less time than torch takes to be imported.
+
+    Decided by the sizes alone, never by the clock, so that the same question has the same answer
+    to the last bit; a GPU that was asked for by name is used.
+    """
+    if device not in ("auto", "cpu"):
+        return False
+    shapes = FORWARD[run.arch].expected_shapes(run.config.model.resolved(), len(run.vocabulary))
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    return part.predictions * parameters <= NUMPY_WORK
 
 
 def tell_policies(runs: Sequence[Run], context: Context, on_event: events.OnEvent) -> None:

@@ -10,6 +10,7 @@ HEAVY = ("torch", "scipy", "matplotlib", "jieba", "rjieba", "pandas", "gensim", 
 
 # RUN and NGRAM are runs, TEXT a segmented text, OUT a path to write.
 LIGHT = {
+    "eval of a short text": ("eval", "RUN", "TEXT", "--json"),
     "help": ("--help",),
     "version": ("--version",),
     **{
@@ -165,7 +166,8 @@ def _with_old_path(path):
 
 def test_the_block_works(spawn, blocked, texts, ffn):
     env = {"PYTHONPATH": _with_old_path(str(blocked))}
-    assert "torch was imported" in spawn("eval", ffn, texts / "seg.txt", env=env).err
+    dynamic = ("--dynamic", "--dynamic-lr", 0.1)
+    assert "torch was imported" in spawn("eval", ffn, texts / "seg.txt", *dynamic, env=env).err
     assert "jieba was imported" in spawn("tokenize", texts / "zh.txt", env=env).err
 
 

@@ -304,6 +304,19 @@ def test_standard_input_is_answered_line_by_line(ffn, environment):
     assert process.returncode == 0
 
 
+def test_what_has_arrived_is_scored_together(monkeypatch):
+    """A fast pipe is read in blocks: all whole lines of a block are one batch, in order."""
+    from nplm_cli.cli import score_input
+
+    text = "".join(f"line {number}\n" for number in range(5000)).encode()
+    size = score_input._BLOCK_BYTES
+    blocks = [text[at : at + size] for at in range(0, len(text), size)]
+    monkeypatch.setattr(score_input, "_stdin_blocks", lambda: iter(blocks))
+    batches = list(score_input.batches_of_lines(["-"], [], "auto", whole=False))
+    assert len(batches) <= len(blocks) + 1
+    assert [line for lines, _ in batches for line in lines] == text.decode().splitlines()
+
+
 def test_ctrl_c_before_the_command_line_is_there(monkeypatch, capsys):
     """While modules are loaded: also where a library wraps it in an error of its own."""
     from nplm_cli import __main__ as entry

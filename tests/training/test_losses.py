@@ -207,6 +207,48 @@ def test_blocks_of_words_are_exact_in_float32(scale):
     torch.testing.assert_close(nll, exact.float().detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("vocabulary", ["whole", "in blocks"])
+def test_log_z_on_other_devices(bias, vocabulary, monkeypatch):
+    if vocabulary == "in blocks":
+        for name, value in (("WHOLE_WORDS", 20), ("BLOCK_WORDS", 7), ("BLOCK_ROWS", 5)):
+            monkeypatch.setattr(output, name, value)
+    for n in (0, 1, 33):
+        hidden, weight, b, _ = problem(n, bias=bias)
+        with torch.no_grad():
+            expected = linear(hidden, weight, b).logsumexp(1)
+            found = output._log_z_of_chunks(hidden, weight, b)
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [5, 1000])
+@pytest.mark.parametrize("scale", [1.0, 8.0, 40.0])
+def test_predictions_of_the_same_context_and_logits_of_any_size(rows, scale, monkeypatch):
+    """Sums within float32, sums of some rows beyond it, and of nearly all."""
+    monkeypatch.setattr(output, "BLOCK_ROWS", rows)
+    monkeypatch.setattr(output, "CPU_BLOCK_WORDS", 7)
+    hidden, weight, b, _ = problem(20, scale=scale)
+    with torch.no_grad():
+        hidden[3] /= scale
+    generator = torch.Generator().manual_seed(1)
+    which, targets = (torch.randint(n, (50,), generator=generator) for n in (20, V))
+    exact = cross_entropy(linear(hidden[which], weight, b), targets, reduction="none").detach()
+    nll = prediction_nll(hidden, weight, b, targets, which)
+    torch.testing.assert_close(nll, exact, atol=1e-10, rtol=1e-10)
+    nll = prediction_nll(hidden.float(), weight.float(), b.float(), targets, which)
+    torch.testing.assert_close(nll, exact.float(), atol=1e-5 * scale, rtol=1e-5)
+
+
+def test_biases_far_apart():
+    hidden, weight, b, targets = problem(30)
+    with torch.no_grad():
+        b[2:] -= 200.0
+        b[2] = float("-inf")
+    nll = prediction_nll(hidden, weight, b, targets % 2)
+    exact = cross_entropy(linear(hidden, weight, b), targets % 2, reduction="none").detach()
+    torch.testing.assert_close(nll, exact, atol=1e-12, rtol=1e-12)
+
+
 def penalised(hidden, weight, bias, targets, x):
     """-log p + X (log Z)^2, summed: Devlin et al. (2014), by torch's own derivatives."""
     logits = linear(hidden, weight, bias)

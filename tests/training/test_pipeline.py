@@ -109,6 +109,24 @@ def test_the_ledger_of_a_text_is_that_of_the_report(train, tmp_path):
         assert again[key] == pytest.approx(report["test"][key], rel=1e-6), key
 
 
+def test_numpy_reads_short_texts_and_torch_the_others(train, tmp_path, monkeypatch):
+    _, folder = train()
+    run = Run(folder)
+    (tmp_path / "t.txt").write_text("a b c\nb\n", "utf-8")
+    part = measure.read_text(run, [str(tmp_path / "t.txt")], {"format": "segmented"})
+    parameters = sum(weight.size for weight in (run.weights[name] for name in run.weights))
+    work = part.predictions * parameters
+    found = {}
+    for limit in (work, work - 1):
+        monkeypatch.setattr(measure, "NUMPY_WORK", limit)
+        assert measure.numpy_is_sooner(run, part, "auto") == (limit == work)
+        assert not measure.numpy_is_sooner(run, part, "cuda")
+        found[limit] = measure.text_log_probs([run], part, "sentence", device="cpu")[0]
+    expected = open_scorer(run).nll(part, "sentence")
+    np.testing.assert_array_equal(found[work], 0.0 - expected)
+    np.testing.assert_allclose(found[work - 1], -expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 def test_interrupted_and_resumed(train, context):
     config = SMALL.replace(context=context, bptt=8)

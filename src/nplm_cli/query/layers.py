@@ -28,8 +28,8 @@ def _gelu(z: np.ndarray) -> np.ndarray:
         inner *= math.sqrt(2 / math.pi)
         np.tanh(inner, out=inner)
         inner += 1
-        inner *= z
         inner *= 0.5
+        inner *= z
         return inner
 
 

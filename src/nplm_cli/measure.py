@@ -195,6 +195,21 @@ def text_log_probs(
     caches run over each file, neural ones with the states of the first network. ``on_states`` gets
     the states of a single network that has no caches, batch by batch.
     """
+    source = first_neural(runs)
+    if dynamic is not None and source is None:
+        raise ConfigError("--dynamic: counts have no weights that could follow the text")
+    readers = []
+    # What follows the text or is asked for its states is torch's.
+    plain = dynamic is None and on_states is None
+    for number, run in enumerate(runs, 1):
+        what = (
+            "evaluating" if len(runs) == 1 else f"evaluating {number} of {len(runs)} ({run.arch})"
+        )
+        if not run.config.model.neural or (plain and numpy_is_sooner(run, part, device)):
+            readers.append(numpy_reader(open_scorer(run)))
+        else:
+            readers.append(_torch_reader(run, dynamic, device, on_event, what, on_states))
+    return component_log_probs(part, context, readers, caches, source=source)
 
 
 def numpy_is_sooner(run: Run, part: Part, device: str) -> bool:

@@ -102,12 +102,14 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def rate(amount: float, work: Callable[[], Any]) -> Callable[[], float]:
+def rate(
+    amount: float, work: Callable[[], Any], clock: Callable[[], float] = time.perf_counter
+) -> Callable[[], float]:
     """Amount a second of some work."""
 
     def measured() -> float:
-        began = time.perf_counter()
+        began = clock()
         work()
-        return amount / (time.perf_counter() - began)
+        return amount / (clock() - began)
 
     return measured

@@ -169,21 +169,6 @@ class PlainStream:
         return targets.numel()
 
 
-@torch.no_grad()
-def plain_scoring(
-    model: PlainFeedforward, windows_NK: torch.Tensor, targets_N: torch.Tensor
-) -> float:
-    """Predictions a second of exact scoring in batches of 1,024."""
-    began = time.perf_counter()
-    total = 0.0
-    for start in range(0, len(targets_N), 1024):
-        logits = model(windows_NK[start : start + 1024])
-        total += float(
-            nn.functional.cross_entropy(logits, targets_N[start : start + 1024], reduction="sum")
-        )
-    return len(targets_N) / (time.perf_counter() - began)
-
-
 def plain_encoding(lines: list[str]) -> list[int]:
     """Ids of segmented lines by ``str.split`` and a dictionary, counting and encoding in one go."""
     counts = collections.Counter(word for line in lines for word in line.split())

@@ -1,5 +1,6 @@
 """What the throughput benchmark measures: a function a section, which returns table rows."""
 
+import functools
 import importlib.util
 import shutil
 import statistics
@@ -13,22 +14,22 @@ import numpy as np
 import torch
 from measuring import VOCABULARY, Row, Settings, compared, rate, shown
 from peers import (
-    PlainFeedforward,
     gathered_windows,
     plain_encoding,
     plain_neighbors,
-    plain_scoring,
     plain_training,
     plain_trigrams,
 )
 
 from nplm_cli import events
 from nplm_cli.artifacts import TensorFile
-from nplm_cli.config import Config
+from nplm_cli.config import Config, Context
+from nplm_cli.corpus.batches import scoring_batches
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import build
+from nplm_cli.models.base import LanguageModel
 from nplm_cli.ngram import NgramModel
 from nplm_cli.query.scorer import NeuralScorer
 from nplm_cli.training.checkpoints import save_weights
@@ -82,34 +83,60 @@ def _trained(part: Part, config: Config, folder: Path) -> float:
     return (tokens[-1] - tokens[0]) / (times[-1] - times[0])
 
 
+SCORED: dict[str, dict[str, Any]] = {
+    "ffn n 8 h 512 d 256 tied": {"order": 8, "dim": 256, "hidden": 512, "tie": True},
+    "ffn n 5 h 256 d 128": {"order": 5, "dim": 128, "hidden": 256},
+    "lstm h 512 d 256 tied": {"arch": "lstm", "dim": 256, "hidden": 512, "tie": True},
+    "lstm h 256 d 128 tied": {"arch": "lstm", "dim": 128, "hidden": 256, "tie": True},
+}
+
+
 def scoring(settings: Settings) -> list[Row]:
-    """Exact scoring of held-out text: the torch evaluator, the numpy scorer, plain PyTorch."""
-    sentences = 300 if settings.quick else 1500
+    """Exact scoring of held-out text: the torch evaluator and the numpy scorer beside plain torch.
+
+    The peer is a loop over the same batches: the model's forward, then ``log_softmax`` of all
+    words. Under both context policies, by the clock of ``--cpu-time`` or of the wall.
+    """
+    sentences = 100 if settings.quick else 600
     starts = settings.part.starts[: sentences + 1]
     part = Part(settings.part.ids_N[: starts[-1]], starts, np.zeros(1, np.int64), 0)
-    rows = []
-    for size in SIZES:
-        config = Config().replace(**size)
+    clock, rows = settings.clock, []
+    for name, sizes in SCORED.items():
+        config = Config().replace(**sizes)
         network = build(config.model, VOCABULARY)
         network.init_weights(torch.Generator().manual_seed(1))
         path = settings.folder / "scored.safetensors"
         save_weights(path, network)
         scorer = NeuralScorer(TensorFile(path), config.model)
-        windows = gathered_windows(part.ids_N, part.starts, size["order"] - 1, EOS_ID)
-        targets = torch.from_numpy(part.ids_N.astype(np.int64))
-        plain = PlainFeedforward(VOCABULARY, size["order"] - 1, size["dim"], size["hidden"])
-
-        def peer(m: Any = plain, w: Any = windows, t: Any = targets) -> float:
-            return plain_scoring(m, w, t)
-
-        name = f"n {size['order']} d {size['dim']} h {size['hidden']}"
-        for label, work in (
-            ("torch", lambda n=network: evaluate(n, part, "sentence")),
-            ("numpy", lambda s=scorer: s.nll(part, "sentence")),
-        ):
-            ours = rate(part.predictions, work)
-            rows.append(compared(f"{name}, {label}", "tokens/s", settings.turns, ours, peer))
+        policies: tuple[Context, ...] = ("sentence", "stream")
+        for policy in policies:
+            works: dict[str, Callable[[], Any]] = {
+                "torch": functools.partial(evaluate, network, part, policy),
+                "numpy": functools.partial(scorer.nll, part, policy),
+            }
+            plain = functools.partial(plain_log_softmax, network, part, policy)
+            for label, work in works.items():
+                ours = rate(part.predictions, work, clock)
+                peer = rate(part.predictions, plain, clock)
+                what = f"{name}, {policy}, {label}"
+                rows.append(compared(what, "tokens/s", settings.turns, ours, peer))
     return rows
+
+
+@torch.no_grad()
+def plain_log_softmax(network: LanguageModel, part: Part, policy: Context) -> np.ndarray:
+    """Nats of a part by the model's forward and ``log_softmax``, a batch at a time."""
+    network.eval()
+    nll_N = np.zeros(part.predictions)
+    state = None
+    for batch, positions in scoring_batches(part, policy, 2048):
+        state = network.carried_state(state, torch.from_numpy(batch.fresh_B))
+        hidden_BTD, state = network(torch.from_numpy(batch.ids_BT), state)
+        targets_BT = torch.from_numpy(batch.targets_BT)
+        counted = targets_BT >= 0
+        log_p_NV = network.logits(hidden_BTD[counted]).log_softmax(-1)
+        nll_N[positions] = -log_p_NV.gather(1, targets_BT[counted][:, None])[:, 0].numpy()
+    return nll_N
 
 
 def encoding(settings: Settings) -> list[Row]:

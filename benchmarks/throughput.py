@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time",
         action="store_true",
-        help="engine, one thread: count the processor's time instead of the clock's",
+        help="engine and scoring, one thread: count the processor's time instead of the clock's",
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

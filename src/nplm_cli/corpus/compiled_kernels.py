@@ -10,9 +10,12 @@ from nplm_cli.corpus.word_kernels import (
     _MIX_2,
     _MIX_3,
     _SHIFT,
+    _TINY_MASKS,
     LF,
     SHORT_BYTES,
     SPACE,
+    TINY_BYTES,
+    Cells,
 )
 
 _M1, _M2, _M3 = np.uint64(_MIX_1), np.uint64(_MIX_2), np.uint64(_MIX_3)
@@ -48,39 +51,44 @@ def _locate(buffer_N, edges, words_L):  # type: ignore[no-untyped-def]
 
 
 def probe(
-    buffer_N: np.ndarray,
-    starts_W: np.ndarray,
-    ends_W: np.ndarray,
-    keys_C2: np.ndarray,
-    ids_C: np.ndarray,
-    bits: int,
+    buffer_N: np.ndarray, starts_W: np.ndarray, ends_W: np.ndarray, tiny: Cells, short: Cells
 ) -> np.ndarray:
     """See ``word_kernels.probe``."""
     ids_W = np.empty(len(starts_W), np.int32)
     # The 8 bytes from each byte on.
     eights = np.ndarray((len(buffer_N) - 7,), "<u8", buffer_N, strides=(1,))
-    _probe(eights, starts_W, ends_W, keys_C2, ids_C, np.uint64(64 - bits), ids_W)
+    _probe(eights, starts_W, ends_W, tiny, short, ids_W)
     return ids_W
 
 
 @njit(cache=True, nogil=True)
-def _probe(eights, starts_W, ends_W, keys_C2, ids_C, shift, ids_W):  # type: ignore[no-untyped-def]
-    last = len(ids_C) - 1
+def _probe(eights, starts_W, ends_W, tiny, short, ids_W):  # type: ignore[no-untyped-def]
+    tiny_shift, short_shift = np.uint64(64 - tiny.bits), np.uint64(64 - short.bits)
+    tiny_last, short_last = len(tiny.ids_C) - 1, len(short.ids_C) - 1
     for w in range(len(starts_W)):
         start = starts_W[w]
         length = ends_W[w] - start
+        first = eights[start]
+        if length <= TINY_BYTES:
+            first = (first & _TINY_MASKS[length]) | _MARKS[length]
+            cell = np.int64((first * _M1) >> tiny_shift)
+            while tiny.ids_C[cell] >= 0 and tiny.keys[cell] != first:
+                cell = (cell + 1) & tiny_last
+            ids_W[w] = tiny.ids_C[cell]
+            continue
         if length > SHORT_BYTES:
             ids_W[w] = -1
             continue
-        first = eights[start] & _MASKS[length, 0]
         second = (eights[start + 8] & _MASKS[length, 1]) | _MARKS[length]
         mixed = (first * _M1) ^ (second * _M2)
         mixed ^= mixed >> _TURN
         mixed *= _M3
-        cell = np.int64(mixed >> shift)
-        while ids_C[cell] >= 0 and (keys_C2[cell, 0] != first or keys_C2[cell, 1] != second):
-            cell = (cell + 1) & last
-        ids_W[w] = ids_C[cell]
+        cell = np.int64(mixed >> short_shift)
+        while short.ids_C[cell] >= 0 and (
+            short.keys[cell, 0] != first or short.keys[cell, 1] != second
+        ):
+            cell = (cell + 1) & short_last
+        ids_W[w] = short.ids_C[cell]
 
 
 @njit(cache=True, nogil=True)

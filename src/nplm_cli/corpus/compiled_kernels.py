@@ -21,7 +21,37 @@ from nplm_cli.corpus.word_kernels import (
 _M1, _M2, _M3 = np.uint64(_MIX_1), np.uint64(_MIX_2), np.uint64(_MIX_3)
 _TURN = np.uint64(_SHIFT)
 _SPACE, _LF = np.uint8(SPACE), np.uint8(LF)
+# First bytes of the characters that ``replaced`` looks at.
+_FIRST = np.isin(np.arange(256), [0xE1, 0xE2, 0xE3, 0xEF])
 _TOP, _CONTINUED = np.uint8(0xC0), np.uint8(0x80)
+
+
+def replaced(data: bytes, characters: np.ndarray) -> bytes:
+    """See ``word_kernels.replaced``."""
+    buffer_N = np.frombuffer(data, np.uint8)
+    made_N = np.empty(len(buffer_N), np.uint8)
+    size = _replaced(buffer_N, characters, made_N)
+    return data if size == len(data) else made_N[:size].tobytes()
+
+
+@njit(cache=True, nogil=True)
+def _replaced(buffer_N, characters, made_N):  # type: ignore[no-untyped-def]
+    size = i = 0
+    while i < len(buffer_N):
+        byte = buffer_N[i]
+        made_N[size] = byte
+        if byte > _TOP and _FIRST[byte]:
+            code = (
+                (np.int64(byte & 0xF) << 12)
+                | (np.int64(buffer_N[i + 1] & 0x3F) << 6)
+                | np.int64(buffer_N[i + 2] & 0x3F)
+            )
+            if characters[code]:
+                made_N[size] = characters[code]
+                i += 2
+        size += 1
+        i += 1
+    return size
 
 
 def locate(buffer_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -14,11 +14,12 @@ UNKNOWN = "<unk>"
 # What ordinary text may hold, but no vocabulary: there these strings have a meaning.
 ESCAPES = {"<unk>": "&lt;unk&gt;", "<s>": "&lt;s&gt;", "</s>": "&lt;/s&gt;"}
 
-_FOLDED = (("0", "9"), ("A", "Z"), ("a", "z"))
+_RANGES = (("0", "9"), ("A", "Z"), ("a", "z"))
 _FULL_OVER_HALF = 0xFEE0
-_FOLD = {
+# What width folding makes of the character of a number.
+FOLDED = {
     half + _FULL_OVER_HALF: chr(half)
-    for first, last in _FOLDED
+    for first, last in _RANGES
     for half in range(ord(first), ord(last) + 1)
 }
 # From here on the array of all characters is faster than a look-up for each.
@@ -48,10 +49,10 @@ def fold_width(text: str) -> str:
     if text.isascii() or not _FULL_WIDTH.search(text):
         return text
     if len(text) < MANY_CHARACTERS:
-        return text.translate(_FOLD)
+        return text.translate(FOLDED)
     codes_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").copy()
     half_N = codes_N - np.uint32(_FULL_OVER_HALF)
-    for first, last in _FOLDED:
+    for first, last in _RANGES:
         # Below ``first`` the difference of unsigned numbers is large.
         folded = half_N - np.uint32(ord(first)) <= ord(last) - ord(first)
         codes_N[folded] = half_N[folded]

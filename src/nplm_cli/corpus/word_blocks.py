@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from nplm_cli.corpus.recipe import TextRecipe
-from nplm_cli.corpus.tokenizers import ESCAPES, escape
+from nplm_cli.corpus.tokenizers import ESCAPES, FOLDED, escape
 from nplm_cli.corpus.word_kernels import LF, SPACE
 
 # Characters that are looked at together: the arrays of a block stay in the processor's cache.
@@ -27,8 +27,24 @@ OTHER_SPACES = (
     "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-_SPECIAL = re.compile(r"(?<!\S)</?s>(?!\S)")
-_ESCAPED = re.compile(rf"(?<!\S)(?:{'|'.join(ESCAPES.values())})(?!\S)")
+_ASCII_SPACES = [space.encode() for space in ASCII_SPACES]
+_SPACED = bytes.maketrans(ASCII_SPACES.encode(), b" " * len(ASCII_SPACES))
+_TWO_BYTE_SPACES = re.compile(b"|".join(c.encode() for c in OTHER_SPACES if c < "\u0800"))
+# Now that there is no other white space than the space and LF.
+_SPECIAL = re.compile(rb"(?<![^ \n])</?s>(?![^ \n])")
+_ESCAPED = re.compile(rf"(?<![^ \n])(?:{'|'.join(ESCAPES.values())})(?![^ \n])".encode())
+
+
+def _replaced_characters(*, fold: bool) -> np.ndarray:
+    """What takes the place of each character of three bytes; 0 for those that stay."""
+    made = np.zeros(1 << 16, np.uint8)
+    made[[ord(space) for space in OTHER_SPACES if space >= "\u0800"]] = SPACE
+    if fold:
+        made[list(FOLDED)] = list(map(ord, FOLDED.values()))
+    return made
+
+
+_REPLACED = [_replaced_characters(fold=False), _replaced_characters(fold=True)]
 
 
 def takes_blocks(recipe: TextRecipe) -> bool:
@@ -129,16 +145,21 @@ def pieces(text: str) -> Iterator[str]:
 
 def find_words(text: str, recipe: TextRecipe, kernels: ModuleType) -> FoundWords:
     """Find the words of lines (LF between them, none at the end)."""
-    text = recipe.respelled(text)
-    for space in ASCII_SPACES if text.isascii() else ASCII_SPACES + OTHER_SPACES:
-        if space in text:
-            text = text.replace(space, " ")
-    escaped = 0
-    if "s>" in text and ("<s>" in text or "</s>" in text):
-        text = _SPECIAL.sub(lambda match: escape(match[0]), text)
-    if "&" in text and "&lt;" in text:
-        escaped = len(_ESCAPED.findall(text))
+    fold = recipe.fold_width
+    if recipe.fold_numbers or recipe.lowercase:
+        text, fold = recipe.respelled(text), False
     data = b"".join([b" ", text.encode("utf-8", "surrogatepass"), b"\n", bytes(PADDING)])
+    if any(space in data for space in _ASCII_SPACES):
+        data = data.translate(_SPACED)
+    if not text.isascii():
+        if b"\xc2" in data:
+            data = _TWO_BYTE_SPACES.sub(b" ", data)
+        data = kernels.replaced(data, _REPLACED[fold])
+    escaped = 0
+    if b"s>" in data and (b"<s>" in data or b"</s>" in data):
+        data = _SPECIAL.sub(lambda match: escape(match[0].decode()).encode(), data)
+    if b"&" in data and b"&lt;" in data:
+        escaped = len(_ESCAPED.findall(data))
     buffer_N = np.frombuffer(data, np.uint8, len(data) - PADDING)
     starts_W, ends_W, words_L, characters = kernels.locate(buffer_N)
     return FoundWords(data, starts_W, ends_W, words_L, characters, escaped)

@@ -36,6 +36,29 @@ class Cells(NamedTuple):
     bits: int
 
 
+def replaced(data: bytes, characters: np.ndarray) -> bytes:
+    """UTF-8 with ASCII in the place of some characters of three bytes.
+
+    ``characters`` has for each code up to U+FFFF what takes its place, or 0; but for 0 only from
+    U+1000 to U+3FFF and from U+F000 on, where white space and full-width forms are.
+    """
+    buffer_N = np.frombuffer(data, np.uint8)
+    first = np.flatnonzero((buffer_N - np.uint8(0xE1) < 3) | (buffer_N == 0xEF))
+    codes = (buffer_N[first] & np.uint16(0xF)) << 12
+    codes |= (buffer_N[first + 1] & np.uint16(0x3F)) << 6
+    codes |= buffer_N[first + 2] & np.uint16(0x3F)
+    made = characters[codes]
+    changed = np.flatnonzero(made)
+    if not len(changed):
+        return data
+    first = first[changed]
+    made_N = buffer_N.copy()
+    made_N[first] = made[changed]
+    kept_N = np.ones(len(buffer_N), bool)
+    kept_N[first + 1] = kept_N[first + 2] = False
+    return made_N[kept_N].tobytes()
+
+
 def locate(buffer_N: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Where words begin and end, how many each line has, and the characters of all of them.
 

@@ -1,6 +1,6 @@
 """How fast segmented text becomes ids: MB of text a second of processor time, one thread.
 
-    python benchmarks/encoding.py [--megabytes 100] [--text FILE ...]
+    python benchmarks/encoding.py [--megabytes 30] [--text FILE ...] [--quick]
 
 Each side in turn, in a process of its own, so that nothing is warm that would not be for a user:
 a plain Python loop over lines with a dict beside what nplm does: the reading of eval and compare
@@ -143,17 +143,21 @@ def median_of(turns: list[dict[str, float]], key: Callable[[dict[str, float]], f
 def main() -> None:
     """Measure all tasks in turn and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=100, help="of made-up text")
+    parser.add_argument("--megabytes", type=float, default=30, help="of made-up text")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one turn over 5 MB")
     parser.add_argument("--text", type=Path, action="append", default=[], help="another text")
     parser.add_argument("--task", choices=TASKS, action="append", help="only this one")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.quick:
+        given.megabytes, given.turns = 5, 1
     if given.one:
         task, path, words, compiled = given.one
         print(json.dumps(measure(task, Path(path), Path(words), compiled == "1")))
         return
-    print(describe(1))
+    started = time.monotonic()
+    print(describe(1), flush=True)
     one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     found = importlib.util.find_spec("numba") is not None
     with tempfile.TemporaryDirectory() as name:
@@ -192,8 +196,10 @@ def main() -> None:
                 kind = "compiled" if compiled == "1" else "numpy" if task in TASKS[2:] else "-"
                 print(
                     f"{task:<16}{kind:<10}{size / seconds:>7.1f}"
-                    f"{loop / seconds:>9.2f}{grown:>10.0f}"
+                    f"{loop / seconds:>9.2f}{grown:>10.0f}",
+                    flush=True,
                 )
+    print(f"\ntook {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nplm_cli.corpus.english import english_spans
+from nplm_cli.corpus.english import english_spans, english_tokens
 
 # Text, and its tokens separated by spaces.
 CASES = [
@@ -125,3 +127,26 @@ def test_time_grows_with_the_length(unit):
     assert took(unit * 40_000) < 0.2 + 10 * 2 * took(unit * 20_000)
     assert took(unit * 40_000) < 10
     assert "".join(span.token for span in english_spans(unit * 500)) == unit * 500
+
+
+PARTS = [
+    "No.", "no.", "J.", "I.", "The", "Watson", "5", ".5", "Jan.", "Mr.", "U.S.", "p.m.", "etc.", "..",
+    "...", "don't", "’Tis", "'s", "'", '"', "(", "www.x.org", "a@b.c", "http://x.y/z.", "@", "://", "词",
+    "a-b", "1,000", "e\u0301", "x" * 70, ".", ",",
+]  # fmt: skip
+SPACES = [" ", " ", " ", "", "", "  ", "\n", "\u3000", "\xa0", "\x1f"]
+
+
+@given(
+    parts=st.lists(
+        st.tuples(st.one_of(st.sampled_from(PARTS), st.text(max_size=3)), st.sampled_from(SPACES)),
+        max_size=30,
+    )
+)
+@settings(max_examples=400, deadline=None)
+def test_remembered_pieces_are_cut_as_the_text_is(parts):
+    text = "".join(part + space for part, space in parts)
+    spans = list(english_spans(text))
+    tokens, gaps = english_tokens(text)
+    assert tokens == [span.token for span in spans]
+    assert gaps == [not i or spans[i - 1].end < s.start for i, s in enumerate(spans)]

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nplm_cli.corpus.readers import LineBlock
+from nplm_cli.corpus.reading_results import ReadCounts
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.corpus.word_blocks import WordBlock, find_words, pieces
 
-if TYPE_CHECKING:
-    from nplm_cli.corpus.formats import ReadCounts
-
 
 def word_blocks(
-    blocks: Iterable[LineBlock], recipe: TextRecipe, counts: "ReadCounts", kernels: ModuleType
+    blocks: Iterable[LineBlock], recipe: TextRecipe, counts: ReadCounts, kernels: ModuleType
 ) -> Iterator[WordBlock]:
     """Yield the words of ``blocks``; ``counts`` grow with them."""
     keep_blank = recipe.blank_lines == "keep"

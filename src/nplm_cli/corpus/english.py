@@ -69,6 +69,8 @@ _REST = rf"""
   | \S
 """
 _LONGEST_CLITIC = 3
+# Longer texts without white space hardly come again.
+_REMEMBERED_LENGTH = 64
 
 
 @functools.cache  # compiled when it is first used: it takes longer than most questions
@@ -93,6 +95,34 @@ def english_spans(text: str) -> Iterator[Span]:
             yield from _open_contraction(token, start)
         else:
             yield Span(token, start, end)
+
+
+def english_tokens(text: str) -> tuple[list[str], list[bool]]:
+    """The tokens of ``english_spans``, and whether white space (or nothing) stands before each.
+
+    Faster, since what stands between white space is cut once and remembered. What follows matters
+    only after a period: "No. 5", "J. Watson".
+    """
+    tokens: list[str] = []
+    gaps: list[bool] = []
+    chunks = text.split()
+    for i, chunk in enumerate(chunks):
+        after = ""
+        if chunk[-1] == "." and i + 1 < len(chunks):
+            after = chunks[i + 1]
+        cut = _cut if len(chunk) + len(after) <= _REMEMBERED_LENGTH else _cut.__wrapped__
+        more, spaced = cut(chunk, after)
+        tokens += more
+        gaps += spaced
+    return tokens, gaps
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _cut(chunk: str, after: str) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+    """Tokens of a text without white space, which ``after`` follows after some."""
+    spans = english_spans(f"{chunk} {after}")
+    tokens = tuple(token for token, start, _ in spans if start < len(chunk))
+    return tokens, (True, *[False] * (len(tokens) - 1))
 
 
 def piece_spans(text: str) -> Iterator[Span]:

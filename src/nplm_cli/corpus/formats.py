@@ -3,19 +3,17 @@
 Everything streams; memory is bounded by the first 1,000 lines and the longest paragraph.
 """
 
-import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from types import ModuleType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from nplm_cli.config import CorpusConfig
 from nplm_cli.corpus import pku
 from nplm_cli.corpus.block_reading import word_blocks
 from nplm_cli.corpus.cutting import automatic_workers, cut_lines
 from nplm_cli.corpus.detection import head_lines, texts_of
-from nplm_cli.corpus.encodings import replaced_note
 from nplm_cli.corpus.file_watch import watched, watched_blocks
 from nplm_cli.corpus.paragraphs import paragraphs
 from nplm_cli.corpus.readers import (
@@ -27,6 +25,7 @@ from nplm_cli.corpus.readers import (
     read_blocks,
     shown_name,
 )
+from nplm_cli.corpus.reading_results import Place, ReadCounts, Sentence
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.corpus.resolution import recipe_beside, resolve_recipe
 from nplm_cli.corpus.sentences import split_sentences
@@ -38,63 +37,9 @@ from nplm_cli.errors import InputError
 
 __all__ = ["CorpusReader", "Place", "ReadCounts", "Sentence", "TextRecipe", "read_sentences"]
 
-LISTED_FAULTS = 20
 # Sentences, the line each stands in, and its tokens with offsets, if they were asked for.
 Reading = Generator[tuple["Sentence", Line, list[Any]], None, None]
 _ESCAPED = frozenset(ESCAPES.values())
-
-
-class Sentence(NamedTuple):
-    """A sentence and where it stands; all numbers run from 0 over the whole input.
-
-    ``document`` is a People's Daily article, or else the file; ``block`` what blank lines mark
-    off (pku: the paragraph); ``line`` the line or, of split text, the paragraph. ``tokens`` is
-    empty only for a blank line that is kept.
-    """
-
-    tokens: list[str]
-    document: int
-    block: int
-    line: int
-    file: int
-
-
-class Place(NamedTuple):
-    """Where a token stands in its file: lines from 1, characters of these lines from 0.
-
-    The two lines differ only for a word that a line end of hard-wrapped text divides.
-    """
-
-    start_line: int
-    start: int
-    end_line: int
-    end: int
-
-
-@dataclasses.dataclass
-class ReadCounts:
-    """What was read; ``characters`` are those of the tokens, white space not among them.
-
-    ``malformed`` and ``replaced_files`` are lists for the user, of no more than the first few.
-    """
-
-    files: int = 0
-    lines: int = 0
-    blank_lines: int = 0
-    sentences: int = 0
-    tokens: int = 0
-    characters: int = 0
-    escaped: int = 0
-    malformed_total: int = 0
-    malformed: list[str] = dataclasses.field(default_factory=list)
-    replaced: int = 0
-    replaced_files: list[str] = dataclasses.field(default_factory=list)
-
-    def add_replaced(self, name: str, number: int) -> None:
-        """Note how many bad byte sequences of a file became U+FFFD."""
-        self.replaced += number
-        if len(self.replaced_files) < LISTED_FAULTS:
-            self.replaced_files.append(replaced_note(name, number))
 
 
 def read_sentences(
@@ -305,9 +250,7 @@ class CorpusReader:
     def _parsed(self, line: Line) -> pku.Paragraph:
         parsed = self.recipe.parse(line.text)
         for fault in parsed.faults:
-            self.counts.malformed_total += 1
-            if len(self.counts.malformed) < LISTED_FAULTS:
-                self.counts.malformed.append(f"{shown_name(line.file)}:{line.number}: {fault}")
+            self.counts.add_malformed(f"{shown_name(line.file)}:{line.number}: {fault}")
         return parsed
 
     def _tagged_sentences(self, parsed: pku.Paragraph) -> Iterator[list[Span]]:
@@ -325,14 +268,6 @@ class CorpusReader:
             names = ", ".join(map(shown_name, self._inputs[:3]))
             more = f" and {len(self._inputs) - 3} more" if len(self._inputs) > 3 else ""
             raise InputError(f"{names or 'no input'}{more}: no text found; expected words")
-        if counts.escaped:
-            self.warnings.append(
-                f"{counts.escaped} tokens of the text look like special ones "
-                "(<s>, </s>, <unk>) and are kept as ordinary words (&lt;s&gt; ...)"
-            )
-        if counts.malformed_total:
-            self.warnings.append(
-                f"{counts.malformed_total} malformed tokens, first {counts.malformed[0]}"
-            )
+        self.warnings = counts.warnings()
         for warning in self.warnings:
             self._on_event(f"warning: {warning}")

@@ -89,6 +89,9 @@ class TextRecipe(config.Section):
             for start, end in self._bounds(tokens):
                 yield tokens[start:end]
             return
+        if self.lang == "en":
+            yield from self._english_sentences(text)
+            return
         for _, spans in self._raw_sentences(text):
             yield [span.token for span in spans]
 
@@ -101,6 +104,16 @@ class TextRecipe(config.Section):
             return
         for begin, spans in self._raw_sentences(text):
             yield [Span(token, begin + start, begin + end) for token, start, end in spans]
+
+    def _english_sentences(self, text: str) -> Iterator[list[str]]:
+        """The tokens of ``_raw_sentences``, sooner."""
+        from nplm_cli.corpus.english import english_tokens
+
+        tokens, gaps = english_tokens(self.folded(text))
+        whole = self.sentences == "line"
+        for start, end in [(0, len(tokens))] if whole else split_sentences(tokens, gaps):
+            part = tokens[start:end]
+            yield [escape(self._spelling(t)) for t in part] if self._changes else part
 
     def _raw_sentences(self, text: str) -> Iterator[tuple[int, list[Span]]]:
         """Where each piece that was cut by itself begins, and its tokens with offsets in it."""
@@ -187,14 +200,17 @@ class TextRecipe(config.Section):
                 yield from (Span(c, start + i, start + i + 1) for i, c in enumerate(token))
 
     def _normalized(self, spans: Iterable[Span], *, keep_unknown: bool = False) -> list[Span]:
-        respelled = self.lowercase or self.fold_numbers
-        if self.format == "raw" and not respelled and not self.user_words:
-            return list(spans)  # the tokenizers of raw text cut "<unk>" into its parts
-        result = []
-        for token, start, end in spans:
-            token = self._spelling(token) if respelled else token
-            result.append(Span(escape(token, keep_unknown=keep_unknown), start, end))
-        return result
+        if not self._changes:
+            return list(spans)
+        return [
+            Span(escape(self._spelling(token), keep_unknown=keep_unknown), start, end)
+            for token, start, end in spans
+        ]
+
+    @property
+    def _changes(self) -> bool:
+        """Whether a tokenizer's tokens may not stay: those of raw text cut "<unk>" into parts."""
+        return self.format != "raw" or self.lowercase or self.fold_numbers or bool(self.user_words)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as a JSON object, the user's words an object of frequencies."""

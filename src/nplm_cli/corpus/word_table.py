@@ -1,9 +1,9 @@
 """A table from words, as bytes, to ids, asked for all words of a block at once.
 
-Short words (7 bytes: most; 15 bytes: English but for the longest, Chinese of five characters) stand
-in two open-addressing hash tables with linear probing (Knuth, The Art of Computer Programming 3,
-6.4) as arrays, all others in a dict. The bytes themselves are compared, so no two words are ever taken for
-one another.
+Short words (7 bytes: most; 15 bytes: English but for the longest, Chinese of five characters)
+stand in two open-addressing hash tables with linear probing (Knuth, The Art of Computer
+Programming 3, 6.4) as arrays, all others in a dict. The bytes themselves are compared, so no two
+words are ever taken for one another.
 """
 
 import importlib.util
@@ -74,9 +74,7 @@ class WordTable:
         """Id of each word of a block (int32), -1 for those that are not in the table."""
         buffer_N = np.frombuffer(block.data, np.uint8)
         starts_W, ends_W = block.starts_W, block.ends_W
-        ids_W = self._kernels.probe(
-            buffer_N, starts_W, ends_W, self._tiny.cells, self._short.cells
-        )
+        ids_W = self._kernels.probe(buffer_N, starts_W, ends_W, self._tiny.cells, self._short.cells)
         if self._long:
             for w in np.flatnonzero(ends_W - starts_W > SHORT_BYTES).tolist():
                 ids_W[w] = self._long.get(block.word(w), MISSING)

@@ -1,6 +1,6 @@
 """How fast segmented text becomes ids: MB of text a second of processor time, one thread.
 
-    python benchmarks/encoding.py [--megabytes 30] [--text FILE ...] [--quick]
+    python benchmarks/encoding.py [--megabytes 20] [--text FILE ...] [--quick]
 
 Each side in turn, in a process of its own, so that nothing is warm that would not be for a user:
 a plain Python loop over lines with a dict beside what nplm does: the reading of eval and compare
@@ -143,7 +143,7 @@ def median_of(turns: list[dict[str, float]], key: Callable[[dict[str, float]], f
 def main() -> None:
     """Measure all tasks in turn and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--megabytes", type=float, default=30, help="of made-up text")
+    parser.add_argument("--megabytes", type=float, default=20, help="of made-up text")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one turn over 5 MB")
     parser.add_argument("--text", type=Path, action="append", default=[], help="another text")

@@ -34,11 +34,11 @@ def words_of(run):
 
 
 def test_the_report_is_exact_and_below_chance(nplm, run, texts):
-    """Torch at the end of the training, torch in eval, numpy in score: the same nats."""
+    """Torch at the end of the training, numpy in eval of a short text and in score: the same."""
     report = json.loads((run / "report.json").read_text("utf-8"))["test"]
     assert report["ppl"] < 0.8 * len(words_of(run))
     again = nplm("eval", run, texts / "seg.txt", "--json").ok().json
-    assert again["nll_nats_total"] == pytest.approx(report["nll_nats_total"], rel=1e-9)
+    assert again["nll_nats_total"] == pytest.approx(report["nll_nats_total"], rel=1e-7)
     text = (texts / "seg.txt").read_text("utf-8")
     scored = nplm("score", run, "-", "--json", "--base", "e", "-q", stdin=text).ok()
     total = -sum(record["logprob_e"] for record in scored.records)

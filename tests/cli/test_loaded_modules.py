@@ -46,6 +46,7 @@ SCORER = {
     "corpus.batches",
     "corpus.shards",
     "query.cache",
+    "query.contexts",
     "query.mixture",
     "query.output",
     "query.readers",

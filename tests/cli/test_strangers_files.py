@@ -148,7 +148,7 @@ def test_weights_that_are_no_numbers(nplm, run, texts, number):
     if not number < np.inf:  # rows all alike and huge give every word the same probability
         nplm("predict", run, "我").refused("model.safetensors", "nan")
         nplm("neighbors", run, "书").refused("nan or inf")
-        nplm("eval", run, texts / "seg.txt", "-q").refused("model.safetensors", "nan or inf")
+        nplm("eval", run, texts / "seg.txt", "-q").refused("model.safetensors", "nan, inf")
 
 
 def test_weights_of_another_type(nplm, run, texts):

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nplm_cli.cli import output
 from nplm_cli.corpus.vocabulary import EOS, EOS_ID
-from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.query.sentences import ScoredSentence, ScoredToken
-from nplm_cli.query.totals import Totals
+
+if TYPE_CHECKING:
+    from nplm_cli.query.totals import Totals
 
 LN10 = math.log(10)
 
@@ -132,11 +133,13 @@ def write_kenlm(sentences: Iterable[ScoredSentence], *, exact: bool = True) -> N
     output.write_line(f"Tokens:\t{tokens}")
 
 
-def write_summary(totals: Totals, unit: Base, style: str) -> None:
+def write_summary(totals: "Totals", unit: Base, style: str) -> None:
     """Write one record of a whole text: what a corpus is scored for when no line matters.
 
     Perplexity, over words and ends as they were counted, stands in it for exact scores alone.
     """
+    from nplm_cli.evaluation.ledger import perplexity
+
     record: dict[str, Any] = {
         "sentences": totals.sentences,
         "words": totals.words,

@@ -16,6 +16,7 @@ Exit status 1 when anything differs.
 import argparse
 import collections
 import json
+import math
 import os
 import random
 import shutil
@@ -92,7 +93,7 @@ def _kill(folder: Path, wanted: int, draw: random.Random) -> int:
         else:
             place.mkdir()
         before = _config(run)
-        done = False
+        done = through = False
         while not done:
             resumed = _config(run) not in (None, before)
             process = _train(*(("train", "--resume", "-o", run, "-q") if resumed else words))
@@ -100,7 +101,9 @@ def _kill(folder: Path, wanted: int, draw: random.Random) -> int:
                 if process.wait():
                     raise Difference("the last command failed")
                 break
-            limit = draw.uniform(0, whole)
+            # A run that is through is killed once more at most, so that most kills hit the work.
+            through, was_through = resumed and (run / "report.json").exists(), through
+            limit = math.inf if through and was_through else draw.uniform(0, whole)
             while process.poll() is None and _seconds(process) < limit:
                 time.sleep(_POLL)
             process.kill()

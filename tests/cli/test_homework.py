@@ -120,6 +120,7 @@ def test_the_same_command_trains_nothing_anew(done, corpus, nplm, sha256):
     assert '<html lang="en"' in (folder / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_more_seeds_and_other_words_go_on_from_what_is_there(done, corpus, nplm, sha256, tmp_path):
     folder, _ = done
     before = weights(folder, sha256)

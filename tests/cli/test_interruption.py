@@ -214,6 +214,7 @@ def kill_and_resume(start, nplm, texts, tmp_path, sha256, options, kills, seed):
     assert sorted(os.listdir(tmp_path)) == ["run", "whole"]
 
 
+@pytest.mark.slow
 def test_sigkill_and_resume_give_the_same_bytes(start, nplm, texts, tmp_path, sha256):
     kill_and_resume(start, nplm, texts, tmp_path, sha256, [], 2, seed=5)
 
@@ -305,7 +306,7 @@ def test_resume_refuses_another_text_to_measure(nplm, train, texts, tmp_path, pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
 def test_a_batch_system_or_a_closed_terminal_ends_it_as_ctrl_c_does(start, texts, tmp_path, name):
     run = tmp_path / "run"
     process = start(

@@ -38,6 +38,7 @@ def test_vocabularies_under_six_hash_seeds(in_processes, texts):
     assert all(files == found[0] for files in found)
 
 
+@pytest.mark.slow
 def test_a_training_and_its_vectors_under_two_hash_seeds(in_processes, texts):
     """And another seed gives other weights: the same ones mean something."""
     names = ["run/model.safetensors", "run/vocabulary.tsv", "run/data/train.ids", "run/unknown.tsv"]

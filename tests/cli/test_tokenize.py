@@ -269,7 +269,9 @@ def _alive(number):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks into /proc")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("command", ["tokenize", "train"])
 def test_nothing_is_left_running(environment, tmp_path, how, command):
     text = tmp_path / "t.txt"

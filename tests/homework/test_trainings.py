@@ -183,6 +183,7 @@ def test_a_worker_imports_nothing_from_the_folder_where_the_user_stands(tmp_path
     assert not Path("executed").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_weights_are_gone_is_not_finished(tmp_path):
     # What is learned from the one text makes the other one worse: the first step is the best.
     (tmp_path / "train.txt").write_text("a a a a b\n" * 20, "utf-8")

@@ -16,7 +16,7 @@ MUTANTS = (
         "the peephole of o reads c before the step, in torch and numpy alike",
         ("models/cells.py", "o = o + _seen(c_BH, peephole[2])", "o = o + _seen(old, peephole[2])"),
         ("models/cells.py", "    if peephole is not None:\n        i, f =", "    old = c_BH\n    if peephole is not None:\n        i, f ="),
-        ("query/recurrent.py", "output = output + see(c_BH, peephole[2])", "output = output + see(state[1], peephole[2])"),
+        ("query/recurrent.py", "output += see(c_BH, peephole[2])", "output += see(state[1], peephole[2])"),
         tests="worked",
     ),
     mutant(

@@ -29,8 +29,8 @@ MUTANTS = (
     mutant(
         "window one word late",
         "the newest word of the window is out of sight, in torch and numpy alike",
-        (TORCH_FFN, "self.embed(ids_BS[:, 1:])", "self.embed(ids_BS[:, :-1])"),
-        (NUMPY_FFN, "[ids_BS[:, 1:]]", "[ids_BS[:, :-1]]"),
+        (TORCH_FFN, "ids_BS = ids_BS[:, 1:]", "ids_BS = ids_BS[:, :-1]"),
+        (NUMPY_FFN, "np.unique(ids_BS[:, 1:]", "np.unique(ids_BS[:, :-1]"),
         tests="models",
     ),
     mutant(

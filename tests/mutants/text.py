@@ -39,13 +39,13 @@ MUTANTS = (
     mutant(
         "last line",
         "a last line without a newline is skipped",
-        ("corpus/readers.py", "yield [last]", "del last"),
+        ("corpus/line_blocks.py", "        yield rest", "        del rest"),
         tests="corpus",
     ),
     mutant(
         "CRLF on two blocks",
         "a line end that falls on the border of two blocks counts twice",
-        ("corpus/readers.py", 'held = text.endswith("\\r")', "held = False"),
+        ("corpus/line_blocks.py", 'held = text.endswith("\\r")', "held = False"),
         tests="corpus",
     ),
     mutant(

@@ -55,6 +55,18 @@ def check_target(folder: Path, force: bool) -> None:
         )
 
 
+def refuse_artifact(path: Path, *, but: str = "") -> None:
+    """Raise ConfigError for a file that is a part of a run, which writing it would destroy.
+
+    ``but`` is the name of the one that may be written.
+    """
+    real = Path(os.path.realpath(path))
+    inside = real.parent.parent if real.parent.name == "data" else real.parent
+    names = RUN_FILES if inside == real.parent else DATA_FILES
+    if real.name in names and real.name != but and _is_of_nplm(inside):
+        raise ConfigError(f"{path} is a part of the run {inside}: name another file to write")
+
+
 def check_mount(folder: Path) -> None:
     """Raise ConfigError for a folder that no other can take the place of."""
     if os.path.ismount(folder):

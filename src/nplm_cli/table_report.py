@@ -9,10 +9,12 @@ import numpy as np
 from nplm_cli import events
 from nplm_cli.corpus.preparation import DATA_FOLDER
 from nplm_cli.corpus.shards import Part, open_parts
+from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.evaluation.normalisation import TargetScores
 from nplm_cli.measure import output_rows, read_text
-from nplm_cli.query.compiling import COMPILED, compile_run
+from nplm_cli.placement import refuse_artifact
+from nplm_cli.query.compiling import COMPILED, compile_run, require_compilable
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import NeuralScorer
 from nplm_cli.query.tables import Tables, open_tables_scorer
@@ -33,11 +35,15 @@ def compile_and_compare(
     Scores are compared on ``inputs``, or on the run's validation part; ``compared`` is None where
     there is neither. Raises ConfigError for a model that has no tables, InputError for the texts.
     """
-    on_event(events.Progress("compiling", 0, None))
     path = run.folder / COMPILED if path is None else path
+    if str(path) == "-":
+        raise ConfigError("the tables cannot go to stdout, where the figures go: name a file")
+    refuse_artifact(path, but=COMPILED)
+    require_compilable(run)
+    text = _text(run, inputs, on_event)
+    on_event(events.Progress("compiling", 0, None))
     sizes = compile_run(run, path, dtype)
     scorer = open_tables_scorer(run, path)
-    text = _text(run, inputs, on_event)
     report: dict[str, Any] = {
         "schema": 1,
         "run": str(run.folder),

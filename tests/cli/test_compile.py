@@ -309,3 +309,34 @@ def test_a_training_that_goes_on_leaves_no_old_tables(own, nplm):
     nplm("score", own, "我", "--compiled", "-q").refused("compiled.safetensors", "other weights")
     nplm("compile", own, "-q").ok()
     nplm("score", own, "我", "--compiled", "-q").ok()
+
+
+PARTS = ("model.safetensors", "vocabulary.tsv", "config.json", "data/train.ids")
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("linked", [False, True])
+def test_no_part_of_a_run_is_written_over(nplm, own, texts, tmp_path, name, linked):
+    path, before = own / name, (own / name).read_bytes()
+    if linked:
+        (tmp_path / "link").symlink_to(path)
+        path = tmp_path / "link"
+    nplm("compile", own, "-o", path, "-q").refused("is a part of the run", "another file")
+    for form in ("arpa", "nplm", "word2vec", "safetensors"):
+        nplm("export", own, path, "--format", form, "-q").refused("is a part of the run")
+    nplm("tokenize", texts / "seg.txt", "-o", path, "-q").refused("is a part of the run")
+    assert (own / name).read_bytes() == before
+
+
+def test_nothing_is_written_before_the_text_is_read(nplm, own, tmp_path):
+    out = tmp_path / "tables"
+    nplm("compile", own, "-o", out, "--file", tmp_path / "typo.txt").refused("typo.txt")
+    assert not out.exists()
+    nplm("compile", own, "-o", "-").refused("cannot go to stdout")
+
+
+def test_scores_of_a_run_that_was_not_trained_for_it_are_relative(nplm, ffn, tmp_path):
+    shutil.copytree(ffn, tmp_path / "run")
+    nplm("compile", tmp_path / "run", "-q").ok()
+    told = nplm("score", tmp_path / "run", "我 买 书", "--compiled").ok().err
+    assert "was not trained with --self-normalize: its scores are relative" in told

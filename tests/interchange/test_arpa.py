@@ -239,6 +239,27 @@ def test_words_that_all_follow_a_history_sum_to_one(tokens, tmp_path, arpa, netw
         assert read.total(history) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("ids", "high"),
+    [
+        ([0, 0, 1, 1], [0.0, 0.0, 0.2, 0.8]),  # all words listed, none with any mass
+        ([0, 0, 1, 1], [0.0, 1.0, 0.0, 0.0]),
+        ([1, 0, 0, 1], [0.0, 0.0, 0.5]),
+    ],
+)
+@pytest.mark.parametrize("low", [[0.4, 0.6], [0.0, 1.0]])
+def test_words_that_a_sure_network_gives_no_mass(tokens, tmp_path, arpa, ids, high, low):
+    """Listed with probability 0 in float32: the history sums to 1 all the same, with no -inf."""
+    trie = backoff.count_model(np.array(ids), order=2, vocab_size=2).trie
+    high = (high + [0.0])[: len(trie.tables[2].keys_N)]
+    model = backoff.normalised(trie, [np.zeros(0), np.array(low), np.array(high)])
+    save_arpa(tmp_path / "m.arpa", model, tokens[:2])
+    assert "inf" not in (tmp_path / "m.arpa").read_text("utf-8")
+    read = arpa(tmp_path / "m.arpa")
+    for history in read.histories:
+        assert read.total(history) == pytest.approx(1, abs=1e-6), history
+
+
 @pytest.mark.parametrize("word", ["a b", "a\tb", "", "<s>", "<UNK>", "a\x0bb", "\ud800"])
 def test_words_that_readers_would_cut(text, tmp_path, word):
     counts = NgramModel.train(text.ids_N, vocab_size=11, order=1)

@@ -8,6 +8,7 @@ import torch
 
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.corpus.shards import Part
+from nplm_cli.errors import ArtifactError
 from nplm_cli.models import build
 from nplm_cli.query import tables as tables_module
 from nplm_cli.query.compiling import _stored, exact_tables, table_shapes
@@ -164,3 +165,13 @@ def test_compiled_code_gives_the_same_numbers(dtype, part):
 def test_what_is_not_fused(name):
     model, config = model_of(name)
     assert not Tables(exact_tables(weights_of(model), config), config).fused
+
+
+@pytest.mark.parametrize("name", ["first", "rows", "bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_tables_of_no_numbers_are_refused_before_any_score(name, value):
+    model, config = model_of("concat")
+    tables = {k: v.copy() for k, v in exact_tables(weights_of(model), config).items()}
+    tables[name].flat[3] = value
+    with pytest.raises(ArtifactError, match="tables: nan or inf"):
+        Tables(tables, config)

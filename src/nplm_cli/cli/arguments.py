@@ -10,6 +10,7 @@ from nplm_cli.errors import ConfigError
 if TYPE_CHECKING:
     from nplm_cli.config import Context as ContextPolicy
     from nplm_cli.query.predict import Prompt
+    from nplm_cli.query.run import Run
 
 RunArgument = Annotated[Path, Argument(metavar="RUN", help="Run directory of nplm train.")]
 Json = Annotated[bool, Option("--json", help="Write JSON.")]
@@ -37,3 +38,12 @@ def tell_prompt(prompt: "Prompt") -> None:
         output.warn(warning)
     if prompt.unknown:
         output.note(f"unknown words in the context, read as <unk>: {' '.join(prompt.unknown)}")
+
+
+def warn_of_relative(run: "Run") -> None:
+    """Warn of scores from tables of a model that was not trained to be normalised."""
+    if not run.config.training.self_normalize:
+        output.warn(
+            f"{run.folder} was not trained with --self-normalize: its scores are relative, and may "
+            "be compared only where the same words are predicted from different contexts"
+        )

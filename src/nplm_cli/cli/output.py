@@ -56,9 +56,12 @@ class _Closed(io.TextIOBase):
 
 
 def refuse_same_file(path: Path | None, inputs: Iterable[str]) -> None:
-    """Raise ConfigError when the file to be written is one that is read: it would be lost."""
+    """Raise ConfigError when the file to be written is one that is read, or a part of a run."""
     if path is None or str(path) == "-" or not path.exists():
         return
+    from nplm_cli.placement import refuse_artifact
+
+    refuse_artifact(path)
     for name in inputs:
         if name != "-" and os.path.exists(name) and os.path.samefile(path, name):
             raise ConfigError(f"{path} is read here, and would be lost: name another file to write")

@@ -18,7 +18,7 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
-from nplm_cli.cli.arguments import Quiet, RunArgument, Segmented
+from nplm_cli.cli.arguments import Quiet, RunArgument, Segmented, warn_of_relative
 from nplm_cli.cli.progress import ProgressView
 from nplm_cli.cli.score_formats import BASES
 from nplm_cli.errors import ConfigError
@@ -156,6 +156,7 @@ def rescore_cli(
         from nplm_cli.query.tables import open_tables_scorer
 
         scorer, caches = open_tables_scorer(opened), []
+        warn_of_relative(opened)
     else:
         scorer, caches = use.open(), use.records()
     tell = output.teller(quiet)

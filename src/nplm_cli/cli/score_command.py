@@ -18,7 +18,15 @@ from nplm_cli.cli.adaptation import (
     sentence_reach,
     tell_caches,
 )
-from nplm_cli.cli.arguments import Context, Json, Quiet, RunArgument, Segmented, checked_context
+from nplm_cli.cli.arguments import (
+    Context,
+    Json,
+    Quiet,
+    RunArgument,
+    Segmented,
+    checked_context,
+    warn_of_relative,
+)
 from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.cli.score_formats import (
     BASES,
@@ -141,6 +149,7 @@ def score_cli(
         from nplm_cli.query.tables import open_tables_scorer
 
         scorer, caches = open_tables_scorer(opened, tables), []
+        warn_of_relative(opened)
     else:
         scorer, caches = use.open(), use.records()
     if not quiet:

@@ -157,19 +157,24 @@ def normalised(trie: Trie, p: list[np.ndarray]) -> BackoffModel:
     """
     size = trie.vocab_size
     shorter = suffixes(trie)
-    log_p, log_b = [NOTHING, np.log(p[1] / p[1].sum())], [np.zeros(1)]
+    log_p, log_b = [NOTHING, logarithm(p[1] / p[1].sum())], [np.zeros(1)]
     for order in range(2, trie.order + 1):
         contexts = trie.tables[order].keys_N // size
         histories = len(log_p[order - 1])
         lower_N = np.exp(lower_log_p(trie, shorter, log_p, log_b, order))
         listed = np.bincount(contexts, p[order], histories)
         left = 1 - listed
-        left_lower = 1 - np.bincount(contexts, lower_N, histories)
+        listed_lower = np.bincount(contexts, lower_N, histories)
+        left_lower = 1 - listed_lower
         # Rounding of float32 sums: nothing is left where less than this is.
         full = (left < 1e-7) | (left_lower < 1e-7)
         scale = np.where(full & (listed > 0), 1 / np.maximum(listed, 1e-300), 1.0)
-        log_p.append(logarithm(p[order] * scale[contexts]))
-        empty = listed == 0
+        p_N = p[order] * scale[contexts]
+        # Words that are all listed, and all of probability 0 to a float32: the shorter history's.
+        lost = (full & (listed == 0))[contexts]
+        p_N[lost] = (lower_N / np.maximum(listed_lower, 1e-300)[contexts])[lost]
+        log_p.append(logarithm(p_N))
+        empty = np.bincount(contexts, minlength=histories) == 0
         b = np.where(full, np.exp(NEVER_E), left / np.where(full, 1.0, left_lower))
         log_b.append(np.where(empty, 0.0, np.log(b)))
     return BackoffModel(trie, log_p, [*log_b, NOTHING])

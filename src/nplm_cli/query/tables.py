@@ -32,8 +32,14 @@ class Tables:
     """Tables of one run, ready to score."""
 
     def __init__(self, tensors: Weights, config: ModelConfig, name: str = "tables"):
-        """``tensors`` are those of ``compiling.table_shapes``; ``name`` is for errors."""
+        """``tensors`` are those of ``compiling.table_shapes``; ``name`` is for errors.
+
+        Raises ArtifactError for numbers that are none.
+        """
         self.tensors, self.config, self.name = dict(tensors), config.resolved(), name
+        for tensor in self.tensors.values():  # compiled code would make numbers of them
+            if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+                raise ArtifactError(f"{name}: nan or inf: compile it again")
         self.window = config.order - 1
         self.words, self.width = self.tensors["rows"].shape
         activation = self.config.activation or "tanh"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import Scorer
 from nplm_cli.query.sentences import SentenceReader, read_texts
 
+_CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 # Lines that are scored together, where no line depends on others.
 LINES = 16_384
 
@@ -114,8 +116,9 @@ def _tokens(
 ) -> Iterator[Iterable[Sequence[str]]]:
     """Tokens of the sentences of each text."""
     recipe = reader.recipe
-    # English words with spaces, a line a sentence: nothing to find out or to warn of.
-    if (recipe.format, recipe.sentences, recipe.lang) == ("segmented", "line", "en"):
+    # English words with spaces, a line a sentence: nothing to find out, or to warn of but Chinese.
+    plain = (recipe.format, recipe.sentences, recipe.lang) == ("segmented", "line", "en")
+    if plain and not any(_CHINESE.search(text) for text in texts):
         for text in texts:
             yield (recipe.segmented_tokens(text),)
         return

@@ -251,7 +251,7 @@ def test_words_that_all_follow_a_history_sum_to_one(tokens, tmp_path, arpa, netw
 def test_words_that_a_sure_network_gives_no_mass(tokens, tmp_path, arpa, ids, high, low):
     """Listed with probability 0 in float32: the history sums to 1 all the same, with no -inf."""
     trie = backoff.count_model(np.array(ids), order=2, vocab_size=2).trie
-    high = (high + [0.0])[: len(trie.tables[2].keys_N)]
+    high = [*high, 0.0][: len(trie.tables[2].keys_N)]
     model = backoff.normalised(trie, [np.zeros(0), np.array(low), np.array(high)])
     save_arpa(tmp_path / "m.arpa", model, tokens[:2])
     assert "inf" not in (tmp_path / "m.arpa").read_text("utf-8")

@@ -43,6 +43,7 @@ COMMANDS = {
     "analogy": "ratings_command",
     "compare-vectors": "spaces_command",
     "align": "spaces_command",
+    "lesson": "lesson_command",
 }
 
 

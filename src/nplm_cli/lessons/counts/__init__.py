@@ -1,0 +1,1 @@
+"""Words, counts, and how many words to keep."""

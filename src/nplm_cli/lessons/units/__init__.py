@@ -1,0 +1,1 @@
+"""Single units and small networks."""

@@ -1,0 +1,1 @@
+"""Feedforward language models over a window of words."""

@@ -1,0 +1,141 @@
+"""What holds for every lesson: both languages, 80 columns, true claims, numbers of real code."""
+
+import json
+import math
+
+import pytest
+
+from nplm_cli.cli.lesson_command import lesson_cli
+from nplm_cli.cli.page import WIDTH, width_of
+from nplm_cli.lessons import parameters_of, run_lesson
+from nplm_cli.lessons.catalogue import CATALOGUE, TOPICS
+from nplm_cli.lessons.lesson import LANGUAGES
+from nplm_cli.lessons.parameters import Parameter, shown
+
+NAMES = [entry.name for entry in CATALOGUE]
+each = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="module")
+def worked():
+    """Lessons with their defaults, each worked out once."""
+    kept = {}
+
+    def get(name):
+        if name not in kept:
+            kept[name] = run_lesson(name)
+        return kept[name]
+
+    return get
+
+
+def test_the_catalogue_names_each_lesson_once():
+    assert len(set(NAMES)) == len(NAMES)
+    assert {entry.topic for entry in CATALOGUE} == set(TOPICS)
+
+
+@each
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_nothing_is_wider_than_80_columns(name, lang, capsys):
+    lesson_cli(name, lang=lang)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if width_of(line) > WIDTH] == []
+
+
+@each
+def test_every_claim_holds(name, worked):
+    claims = [claim for step in worked(name).steps for claim in step.claims]
+    assert [claim.text.en for claim in claims if not claim.holds] == []
+    assert all(type(claim.holds) is bool for claim in claims)
+
+
+@each
+def test_values_are_named_once_and_are_numbers(name, worked):
+    steps = worked(name).steps
+    names = [key for step in steps for key in step.values]
+    assert names
+    assert len(set(names)) == len(names)
+    json.dumps(worked(name).record("en"))
+    assert all(map(_is_value, worked(name).values.values()))
+
+
+def _is_value(value):
+    if isinstance(value, list | tuple):
+        return all(map(_is_value, value))
+    return isinstance(value, int | float | str | None) and value == value
+
+
+@each
+def test_both_languages_say_as_much(name, worked):
+    for step in worked(name).steps:
+        for text in (step.title, step.text, *(c.text for c in step.claims)):
+            assert bool(text.en) == bool(text.zh)
+        assert step.text.zh == "" or any("\u4e00" <= c <= "\u9fff" for c in step.text.zh)
+
+
+@each
+def test_the_same_again(name, worked):
+    assert run_lesson(name).record("en") == worked(name).record("en")
+
+
+@each
+def test_its_numbers_come_from_the_code_that_it_names(name, worked, disturbed):
+    runs, before = worked(name).runs, worked(name).values
+    assert runs
+    unmoved = []
+    for dotted in runs:
+        with disturbed(dotted):
+            if run_lesson(name).values == before:
+                unmoved.append(dotted)
+    assert unmoved == []
+
+
+@each
+def test_every_parameter_moves_something(name, worked):
+    entry, unmoved = worked(name).entry, []
+    for key, parameter in parameters_of(entry).items():
+        changed = _changed(parameter)
+        if run_lesson(name, {key: changed}).values == worked(name).values:
+            unmoved.append(key)
+    assert unmoved == []
+
+
+def _changed(parameter: Parameter):
+    """Another value that the parameter may have."""
+    default = parameter.default
+    if parameter.choices and isinstance(default, str):
+        return next(c for c in parameter.choices if c != default)
+    if isinstance(default, tuple) and isinstance(default[0], str):
+        return (*default[:-1], default[0]) if default[0] != default[-1] else (*default[:-1],)
+    return _moved(default, parameter)
+
+
+def _moved(value, parameter):
+    if isinstance(value, tuple):
+        return (_moved(value[0], parameter), *value[1:])
+    if isinstance(value, int):
+        return value + 1 if value + 1 <= parameter.high else value - 1
+    if isinstance(value, float):
+        moved = value + (abs(value) or 1.0) / 4
+        return moved if moved <= parameter.high else value - (abs(value) or 1.0) / 4
+    raise AssertionError(f"change {value!r} by hand")
+
+
+@each
+def test_what_is_shown_can_be_set(name, worked):
+    lesson = worked(name)
+    settings = [f"{key}={shown(value)}" for key, value in lesson.given.items()]
+    again = run_lesson(name, settings=settings)
+    assert all(
+        math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) else a == b
+        for a, b in zip(
+            _flat(list(again.given.values())), _flat(list(lesson.given.values())), strict=True
+        )
+    )
+
+
+def _flat(value):
+    if isinstance(value, list | tuple):
+        return [inner for item in value for inner in _flat(item)]
+    return [value]

@@ -68,7 +68,7 @@ def chosen_language(lang: str | None) -> Language:
 
 
 def _list(lang: Language, json: bool) -> None:
-    from nplm_cli.lessons.catalogue import CATALOGUE, TOPICS
+    from nplm_cli.lessons.catalogue import CATALOGUE, TOPICS, full_source
 
     if json:
         records = [
@@ -76,7 +76,7 @@ def _list(lang: Language, json: bool) -> None:
                 "lesson": entry.name,
                 "title": entry.title.within(lang),
                 "topic": TOPICS[entry.topic].within(lang),
-                "source": entry.source,
+                "source": full_source(entry, lang),
                 "examples": list(entry.examples),
             }
             for entry in CATALOGUE
@@ -103,8 +103,11 @@ def said_in(lang: Language, en: str, zh: str) -> str:
 
 
 def _show(lesson: Lesson, lang: Language) -> None:
+    from nplm_cli.lessons.catalogue import full_source
+
     write_heading(lesson.entry.title.within(lang))
-    write_text(said_in(lang, f"After {lesson.entry.source}.", f"据 {lesson.entry.source}。"))
+    source = full_source(lesson.entry, lang)
+    write_text(said_in(lang, f"After {source}.", f"据{source}。"))
     for number, step in enumerate(lesson.steps, 1):
         output.write_line("")
         _show_step(number, step, lang)

@@ -1,11 +1,7 @@
-"""The lessons in the order of the lectures; nothing is worked out here, so listing them is quick.
-
-Sources: SLP3 is Jurafsky & Martin, Speech and Language Processing (3rd ed. draft); Zong is Zong
-Chengqing's course, ch. 5; HZ the text-mining course of Hangzhou Normal University, lecture 7.
-"""
+"""The lessons in the order of the lectures; nothing is worked out here: listing them is quick."""
 
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.lessons.lesson import Entry, Text
+from nplm_cli.lessons.lesson import Entry, Language, Text
 
 TOPICS = {
     "units": Text("Units and small networks", "神经元与小网络"),
@@ -15,6 +11,15 @@ TOPICS = {
     "recurrent": Text("Recurrent language models", "循环语言模型"),
     "attention": Text("Attention", "注意力"),
 }
+
+# What the first word of each part of ``Entry.source`` stands for.
+SOURCES = {
+    "SLP3": Text("Jurafsky & Martin, Speech and Language Processing (3rd ed.),",
+                 "Jurafsky & Martin，《Speech and Language Processing》第三版"),
+    "Zong": Text("Zong Chengqing's course, ch. 5,", "宗成庆课程第五章"),
+    "HZ": Text("text-mining course of Hangzhou Normal University, lecture 7,",
+               "杭州师范大学文本挖掘课程第七讲"),
+}  # fmt: skip
 
 CATALOGUE = (
     Entry(
@@ -218,6 +223,15 @@ CATALOGUE = (
         ("W-28",),
     ),
 )
+
+
+def full_source(entry: Entry, lang: Language) -> str:
+    """Where a lesson comes from, names written out."""
+    parts = []
+    for part in entry.source.split("; "):
+        key, _, place = part.partition(" ")
+        parts.append(f"{SOURCES[key].within(lang)} {place}")
+    return ("；" if lang == "zh" else "; ").join(parts)
 
 
 def find(name: str) -> Entry:

@@ -71,7 +71,8 @@ class Entry:
     """A line of the catalogue. ``topic`` is the folder of the lesson's module.
 
     ``examples`` are the ids of the worked examples (``tests/worked/examples/``) that it
-    reproduces, ``source`` is the lecture.
+    reproduces, ``source`` names lectures and sections, their names shortened as in
+    ``catalogue.SOURCES``.
     """
 
     name: str

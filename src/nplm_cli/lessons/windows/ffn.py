@@ -49,7 +49,7 @@ PARAMETERS = {
         help=Text("of the hidden layer", "隐藏层的激活函数"),
         choices=tuple(ACTIVATIONS),
     ),
-    "lr": Parameter(default=0.5, help=Text("learning rate", "学习率"), low=0, high=100),
+    "lr": Parameter(default=0.5, help=Text("learning rate", "学习率"), low=1e-6, high=1000),
 }
 
 

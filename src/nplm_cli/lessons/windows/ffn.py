@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from nplm_cli.errors import ConfigError
+from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import encoder_of, numbers, small_model
@@ -173,7 +174,7 @@ def _forward(model: FeedforwardLM, ids: list[int], target: int, read: Any) -> It
         yield Step(
             title=Text("The loss: how surprising was the word?", "损失：这个词有多意外？"),
             formula=[f"-ln p({WORDS[target]}) = {nll:.6f}"],
-            values={"nll": nll, "perplexity": 1 / p[target].item()},
+            values={"nll": nll, "perplexity": perplexity(nll, 1)},
         )
 
 

@@ -152,13 +152,12 @@ def _tables(
                     "",
                     Text("context", "上文一侧"),
                     "",
-                    Text("both", "合计"),
-                    "",
                 ),
-                [
-                    (word, *output[i].tolist(), *context[i].tolist(), *total[i].tolist())
-                    for i, word in enumerate(words)
-                ],
+                [(w, *output[i].tolist(), *context[i].tolist()) for i, w in enumerate(words)],
+            ),
+            Table(
+                (Text("word", "词"), Text("tied: both", "共享：合计"), ""),
+                [(w, *total[i].tolist()) for i, w in enumerate(words)],
             ),
         ],
         values={

@@ -28,16 +28,13 @@ def width_of(text: str) -> int:
 def wrapped(text: str, width: int = WIDTH) -> Iterator[str]:
     """Lines of at most ``width`` columns; between Chinese characters a line may end anywhere."""
     line = ""
-    pieces = _PIECE.findall(plain(text))
-    for number, piece in enumerate(pieces):
-        if number and pieces[number - 1] in _OPENING and line:
-            line += piece
-        elif piece.isspace():
+    for piece in _PIECE.findall(plain(text)):
+        if piece.isspace():
             line += " " if line else ""
         elif line and width_of(line + piece) > width:
             kept = line.rstrip()
-            if kept and kept[-1] in _OPENING:
-                kept, piece = kept[:-1], kept[-1] + piece
+            if kept[-1] in _OPENING and len(kept) > 1:
+                kept, piece = kept[:-1].rstrip(), kept[-1] + piece
             yield kept
             line = piece
         else:

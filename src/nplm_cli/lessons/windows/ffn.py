@@ -5,17 +5,16 @@ from typing import Any
 
 import torch
 
-from nplm_cli.config import TrainingConfig
 from nplm_cli.errors import ConfigError
+from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
-from nplm_cli.lessons.small_models import encoder_of, small_model
+from nplm_cli.lessons.small_models import encoder_of, numbers, small_model
+from nplm_cli.lessons.windows.ffn_backward import backward
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM, joined, product
 from nplm_cli.training.losses import OutputLoss
-from nplm_cli.training.optimizers import build_optimizer
-from nplm_cli.training.weights import FlatWeights
 
 RUNS = (
     "nplm_cli.models.feedforward.FeedforwardLM.forward",
@@ -23,6 +22,7 @@ RUNS = (
     "nplm_cli.models.feedforward.WindowEncoder.combined",
     "nplm_cli.models.activations.ACTIVATIONS",
     "nplm_cli.training.losses.OutputLoss.__call__",
+    "nplm_cli.training.finite_differences.central_differences",
     "nplm_cli.training.optimizers.build_optimizer",
 )
 WORDS = ("这", "本", "书", "很", "乏味")
@@ -49,12 +49,25 @@ PARAMETERS = {
         help=Text("of the hidden layer", "隐藏层的激活函数"),
         choices=tuple(ACTIVATIONS),
     ),
+    "places": Parameter(
+        default=2, help=Text("decimals that h is rounded to", "h 保留几位小数"), low=0, high=12
+    ),
+    "columns": Parameter(
+        default=5000, help=Text("words of the large table", "大词表的词数"), low=5, high=100_000
+    ),
     "lr": Parameter(default=0.5, help=Text("learning rate", "学习率"), low=1e-6, high=1000),
 }
 
 
 def steps(
-    vectors: Any, W: Any, context: tuple[str, ...], word: str, activation: str, lr: float
+    vectors: Any,
+    W: Any,
+    context: tuple[str, ...],
+    word: str,
+    activation: str,
+    places: int,
+    columns: int,
+    lr: float,
 ) -> Iterator[Step]:
     """Look-up, hidden layer, scores, softmax, loss, gradients, a step of gradient descent."""
     for unknown in set(context) - set(WORDS):
@@ -90,13 +103,14 @@ def steps(
 
     model = lecture()
     assert isinstance(model, FeedforwardLM)
-    yield from _forward(model, ids, target, read, lecture)
-    yield from _backward(lecture, read, loss, target, lr)
+    yield from _forward(model, ids, target, read)
+    yield _rounded(model, read(model).tolist(), places)
+    yield _large_table(model, read(model), vectors, target, columns)
+    yield _alternatives(model, ids, read, lecture)
+    yield from backward(lecture, read, loss, WORDS, ids, target, lr)
 
 
-def _forward(
-    model: FeedforwardLM, ids: list[int], target: int, read: Any, lecture: Any
-) -> Iterator[Step]:
+def _forward(model: FeedforwardLM, ids: list[int], target: int, read: Any) -> Iterator[Step]:
     encoder = encoder_of(model)
     rows = model.embedding.weight[ids]
     x = joined(encoder.combined(rows[None]))[0, 0]
@@ -160,95 +174,107 @@ def _forward(
         yield Step(
             title=Text("The loss: how surprising was the word?", "损失：这个词有多意外？"),
             formula=[f"-ln p({WORDS[target]}) = {nll:.6f}"],
-            values={"nll": nll, "perplexity": 1 / p[target].item()},
-        )
-        largest = rows.max(0).values.tolist()
-        combined = {how: read(lecture(combine=how, layers=0)).tolist() for how in ("sum", "mean")}
-        others = {f: ACTIVATIONS[f](z).tolist() for f in ("relu", "sigmoid")}
-        yield Step(
-            title=Text("Other ways to combine, other activations", "其他组合方式与激活函数"),
-            text=Text(
-                "The four vectors may also be added or averaged (--combine), or their largest "
-                "components taken; each activation sees the same W x.",
-                "四个向量也可以相加或取平均（--combine），或逐维取最大；激活函数作用于同样的 W x。",
-            ),
-            tables=[
-                Table(
-                    ("", "1", "2"),
-                    [(n, *v) for n, v in {**combined, "max": largest, **others}.items()],
-                )
-            ],
-            values={**combined, "max": largest, **others},
+            values={"nll": nll, "perplexity": perplexity(nll, 1)},
         )
 
 
-def _backward(lecture: Any, read: Any, loss: Any, target: int, lr: float) -> Iterator[Step]:
-    tied, untied = lecture(), lecture(tie=False)
-    first = loss(tied)
-    first.backward()
-    loss(untied).backward()
-    hidden = read(tied).detach().requires_grad_()
-    scores = tied.logits(hidden)
-    grad_scores, grad_h = torch.autograd.grad(-scores.log_softmax(-1)[target], (scores, hidden))
-    grad_W = tied.encoder.layers[0].weight.grad
-    total, output = tied.embedding.weight.grad, untied.output.weight.grad
-    yield Step(
-        title=Text("Backward: the gradient of each weight", "反向：每个权重的梯度"),
+@torch.no_grad()
+def _rounded(model: LanguageModel, h: list[float], places: int) -> Step:
+    """What comes out when the hidden layer is written down with few decimals."""
+    h_short = [round(value, places) for value in h]
+    scores = model.logits(numbers(h_short))
+    p, p_short = model.logits(numbers(h)).softmax(-1), scores.softmax(-1)
+    off = (p_short - p).abs().max().item()
+    return Step(
+        title=Text("Worked out on paper, h is rounded", "在纸上算时，h 要取近似值"),
         text=Text(
-            "What is passed back is p - 1 at the word that came and p elsewhere. A tied word "
-            "vector is pulled from two sides: as a row of the output layer and as a word of the "
-            "context.",
-            "往回传的是：实际出现的词处 p - 1，其余处 p。共享的词向量受到两方面的作用：作为输出"
-            "层的一行，以及作为上文的词。",
+            f"With h to {places} decimals the last digits of p are others. Figures printed in a "
+            "lecture are compared to the digits that they print, not more.",
+            f"h 只保留 {places} 位小数时，p 的末几位就变了。讲义上的数字只能比到它印出的那一位。",
         ),
+        formula=["h = [" + ", ".join(f"{v:.{places}f}" for v in h_short) + "]"],
         tables=[
             Table(
                 (
                     Text("word", "词"),
-                    Text("output side", "输出一侧"),
-                    "",
-                    Text("both sides", "两侧合计"),
-                    "",
+                    Text("score", "得分"),
+                    Text("p, h rounded", "p（h 近似）"),
+                    Text("p, exact", "p（精确）"),
                 ),
-                [
-                    (w, *a, *b)
-                    for w, a, b in zip(WORDS, output.tolist(), total.tolist(), strict=True)
-                ],
-            ),
+                list(zip(WORDS, scores.tolist(), p_short.tolist(), p.tolist(), strict=True)),
+            )
         ],
         values={
-            "grad_scores": grad_scores.tolist(),
-            "grad_h": grad_h.tolist(),
-            "grad_W": grad_W.tolist(),
-            "grad_vectors": total.tolist(),
-            "grad_output_rows": output.tolist(),
+            "h_rounded": h_short,
+            "scores_rounded": scores.tolist(),
+            "p_rounded": p_short.tolist(),
+            "rounding_error": off,
         },
-    )
-
-    after = {}
-    for name, frozen in (("W", True), ("W and C", False)):
-        model = lecture()
-        model.embedding.weight.requires_grad_(not frozen)
-        weights = FlatWeights(model)
-        optimizer = build_optimizer(weights, TrainingConfig(optimizer="sgd", lr=lr))
-        loss(model).backward()
-        weights.collect_gradients()
-        optimizer.step()
-        after[name] = loss(model).item()
-    yield Step(
-        title=Text("One step of gradient descent", "梯度下降一步"),
-        formula=[f"W <- W - {lr:g} dL/dW"],
-        tables=[
-            Table(
-                (Text("changed", "更新"), "-ln p"),
-                [("-", first.item()), *after.items()],
-            )
-        ],
-        values={"nll_after_W": after["W"], "nll_after_W_and_C": after["W and C"]},
         claims=[
             Claim(
-                Text("the word has become likelier", "这个词的概率变大了"),
-                max(after.values()) < first.item(),
+                Text("no probability moves by 0.001 or more", "没有一个概率的变化达到 0.001"),
+                off < 1e-3,
             )
         ],
+    )
+
+
+@torch.no_grad()
+def _large_table(
+    model: LanguageModel, h: torch.Tensor, vectors: Any, target: int, columns: int
+) -> Step:
+    """The same scores in a softmax over many words, the others' vectors being 0."""
+    rows = [*vectors, *[(0.0, 0.0)] * (columns - len(WORDS))]
+    large = small_model(columns, {"embedding.weight": rows}, **vars(model.config) | {"layers": 0})
+    p_many = large.logits(h).softmax(-1)
+    p = p_many[target].item()
+    p_few = model.logits(h).softmax(-1)[target].item()
+    return Step(
+        title=Text("In a larger vocabulary", "词表更大时"),
+        text=Text(
+            f"The same scores, but the softmax goes over {columns} words; the vectors of the "
+            "others are 0, so each of them scores 0 and takes its share.",
+            f"得分不变，但 softmax 取遍 {columns} 个词；其余各词的向量为 0，得分为 0，"
+            "各自也分走一份概率。",
+        ),
+        tables=[
+            Table(
+                (Text("words", "词数"), f"p({WORDS[target]})"),
+                [(len(WORDS), p_few), (columns, p)],
+            )
+        ],
+        values={"p_in_large_table": p},
+        claims=[
+            Claim(
+                Text(
+                    "probabilities of unlike vocabularies cannot be compared: here p is far less",
+                    "词表不同，概率就不可比：这里的 p 小得多",
+                ),
+                p < p_few / 10,
+            )
+        ],
+    )
+
+
+@torch.no_grad()
+def _alternatives(model: FeedforwardLM, ids: list[int], read: Any, lecture: Any) -> Step:
+    rows = model.embedding.weight[ids]
+    z = product(encoder_of(model).layers[0], encoder_of(model).combined(rows[None]))[0, 0]
+    largest = rows.max(0).values.tolist()
+    combined = {how: read(lecture(combine=how, layers=0)).tolist() for how in ("sum", "mean")}
+    others = {f: ACTIVATIONS[f](z).tolist() for f in ("relu", "sigmoid")}
+    return Step(
+        title=Text("Other ways to combine, other activations", "其他组合方式与激活函数"),
+        text=Text(
+            "The four vectors may also be added or averaged (--combine), or their largest "
+            "components taken; each activation sees the same W x.",
+            "四个向量也可以相加或取平均（--combine），或逐维取最大；激活函数作用于同样的 W x。",
+        ),
+        tables=[
+            Table(
+                ("", "1", "2"),
+                [(n, *v) for n, v in {**combined, "max": largest, **others}.items()],
+            )
+        ],
+        values={**combined, "max": largest, **others},
     )

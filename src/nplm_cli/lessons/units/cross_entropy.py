@@ -240,7 +240,8 @@ def _learning(start: float, lr: float, steps: int) -> Step:
         text=Text(
             f"A unit with z = {start:g} and the true answer 1; {steps} steps of SGD on the "
             "biases of its two scores, by each loss.",
-            f"单元的 z = {start:g}，真实答案是 1；分别用两种损失，对两个得分的偏置做 {steps} 步 SGD。",
+            f"单元的 z = {start:g}，真实答案是 1；分别用两种损失，对两个得分的偏置做 {steps} 步"
+            " SGD。",
         ),
         tables=[
             Table(

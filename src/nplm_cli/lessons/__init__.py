@@ -3,9 +3,7 @@
 ``run_lesson("ffn", {"activation": "relu"})`` works one out; ``catalogue.CATALOGUE`` lists them.
 """
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -35,20 +33,4 @@ def run_lesson(
         if key not in given:
             raise ConfigError(f"the lesson {name} has no {key!r}: it has {', '.join(given)}")
         given[key] = value
-    with _one_thread():
-        return Lesson(entry, given, module.RUNS, tuple(module.steps(**given)))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch, if it is loaded, compute in one thread: several only wait for each other here."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return Lesson(entry, given, module.RUNS, tuple(module.steps(**given)))

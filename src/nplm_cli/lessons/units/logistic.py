@@ -264,9 +264,9 @@ def _language_models() -> Step:
             f"feedforward model puts a hidden layer in between. Parameters for V = {VOCABULARY}, "
             f"{ORDER - 1} words read, vectors of {DIM}, {HIDDEN} hidden units, no output bias:",
             "不是两个答案，而是 V 个词上的 softmax，就是多项逻辑回归。如果每个词是独热向量，它就"
-            "只有每对词的一个权重。对数双线性模型（--layers 0）换成学到的词向量；前馈模型再在中间加一个"
-            f"隐藏层。V = {VOCABULARY}、读 {ORDER - 1} 个词、词向量 {DIM} 维、{HIDDEN} 个隐藏单元、"
-            "无输出偏置时的参数个数：",
+            "只有每对词的一个权重。对数双线性模型（--layers 0）换成学到的词向量；前馈模型再在中间加"
+            f"一个隐藏层。V = {VOCABULARY}、读 {ORDER - 1} 个词、词向量 {DIM} 维、{HIDDEN} 个隐藏"
+            "单元、无输出偏置时的参数个数：",
         ),
         tables=[
             Table(

@@ -30,12 +30,6 @@ PARAMETERS = {
         low=0,
         high=1,
     ),
-    "rounds": Parameter(
-        default=20,
-        help=Text("of the perceptron rule, at most", "感知机规则最多学几轮"),
-        low=1,
-        high=100,
-    ),
     "steps": Parameter(
         default=150, help=Text("of the logistic unit", "逻辑单元学几步"), low=1, high=1000
     ),
@@ -43,6 +37,7 @@ PARAMETERS = {
         default=1, help=Text("of its first weights", "其初始权重的种子"), low=0, high=2**31
     ),
 }
+ROUNDS = 100  # of the perceptron rule, at most: far more than any truth table takes
 # Weights and biases that are tried to find a unit: enough for all that two inputs allow.
 TRIED = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 
@@ -68,7 +63,6 @@ def steps(
     or_w: tuple[float, ...],
     or_b: float,
     target: tuple[int, ...],
-    rounds: int,
     seed: int,
     **settings: int,
 ) -> Iterator[Step]:
@@ -77,7 +71,7 @@ def steps(
     yield _given(unit(or_w, or_b), OR, "or", Text("OR", "或"))
     yield _certified(target)
     yield _all_functions()
-    yield _rule(target, rounds)
+    yield _rule(target)
     yield _logistic(target, settings["steps"], seed)
 
 
@@ -248,8 +242,8 @@ def _all_functions() -> Step:
     )
 
 
-def _rule(target: tuple[int, ...], rounds: int) -> Step:
-    learned = {name: _by_the_rule(t, rounds) for name, t in _tasks(target)}
+def _rule(target: tuple[int, ...]) -> Step:
+    learned = {name: _by_the_rule(t) for name, t in _tasks(target)}
     values: dict[str, Value] = {}
     for name, (right, _, returned) in learned.items():
         values[f"rule_right_{name}"] = right
@@ -301,12 +295,12 @@ def _tasks(target: tuple[int, ...]) -> list[tuple[str, tuple[int, ...]]]:
     return [("AND", AND), ("OR", OR), (name, target)]
 
 
-def _by_the_rule(target: tuple[int, ...], rounds: int) -> tuple[int, tuple[float, ...], int | None]:
+def _by_the_rule(target: tuple[int, ...]) -> tuple[int, tuple[float, ...], int | None]:
     """Answers that are right, weights (w1, w2, b), and how many rounds apart they were the same."""
     model = unit()
     descent = Descent(model, optimizer="sgd", lr=1.0)
     seen = {_weights(model): 0}
-    for number in range(1, rounds + 1):
+    for number in range(1, ROUNDS + 1):
         for i, wanted in enumerate(target):
             off = answers(model)[i] - wanted
             descent.down(partial(_signed, model, i, off))

@@ -129,7 +129,7 @@ def _scaled(z: Sequence[float], p: torch.Tensor, factor: float) -> Step:
             "the others, below 1 they come closer; 0 makes them equal. (1/factor is what nplm "
             "generate calls temperature.)",
             f"每个得分乘以 {factor:g}。大于 1 时最大的概率变得更大，小于 1 时彼此接近，0 则全部"
-            "相等。（它的倒数就是 nplm generate 所说的温度。）",
+            "相等。这个数的倒数，nplm generate 称为温度。",
         ),
         tables=[
             Table(

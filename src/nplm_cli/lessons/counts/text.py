@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nplm_cli.config import VocabularyConfig
-from nplm_cli.corpus.vocabulary import EOS, EOS_ID, Vocabulary, cut_vocabulary
+from nplm_cli.corpus.vocabulary import EOS_ID, SPECIALS, Vocabulary, cut_vocabulary
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.lesson import Text
 from nplm_cli.lessons.parameters import Parameter
@@ -27,11 +27,11 @@ PARAMETER = Parameter(
 
 
 def sentences_of(words: Sequence[str]) -> list[list[str]]:
-    """Sentences, parted by slashes. Raises ConfigError when there is none, or a ``</s>``."""
+    """Sentences, parted by slashes; raises ConfigError for none, and for special words."""
     sentences: list[list[str]] = [[]]
     for word in words:
-        if word == EOS:
-            raise ConfigError(f"sentences: {EOS} stands at the end of each by itself: leave it out")
+        if word in SPECIALS:
+            raise ConfigError(f"sentences: nplm itself puts {word} where it belongs: leave it out")
         if word == SLASH:
             sentences.append([])
         else:

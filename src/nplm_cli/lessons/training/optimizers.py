@@ -1,8 +1,8 @@
 """W-14: first steps of four optimisers, and their ways down a valley."""
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -52,34 +52,46 @@ def weight_of(model: FeedforwardLM) -> Tensor:
     return weight
 
 
-def descent(model: FeedforwardLM, name: str, lr: float) -> Descent:
-    """The optimiser of a name; behind RMSprop's stands its ρ."""
-    optimizer, _, rho = name.partition(" ")
-    found = Descent(model, optimizer=optimizer, lr=lr)
-    if rho:
-        for group in found.optimizer.param_groups:
-            group["alpha"] = float(rho)
-    return found
+class Rule(NamedTuple):
+    """An optimiser of a column: its title, its name, and RMSprop's ρ where it is not the usual."""
+
+    title: str
+    name: str
+    rho: float | None = None
+
+    def descent(self, model: FeedforwardLM, lr: float) -> Descent:
+        """The optimiser that nplm builds, on the model."""
+        found = Descent(model, optimizer=self.name, lr=lr)
+        if self.rho is not None:
+            for group in found.optimizer.param_groups:
+                group["alpha"] = self.rho
+        return found
 
 
 def steps(
     theta: float, g: float, lr: float, rho: float, start: tuple[float, ...], curvature: float
 ) -> Iterator[Step]:
     """One step; more of them with the same gradient; small and large gradients; a valley."""
-    names = ("sgd", "adagrad", f"rmsprop {rho:g}", f"rmsprop {USUAL_RHO:g}", "adam")
-    keys = ("sgd", "adagrad", "rmsprop_rho", "rmsprop", "adam")
+    rules = {
+        "sgd": Rule("sgd", "sgd"),
+        "adagrad": Rule("adagrad", "adagrad"),
+        "rmsprop_rho": Rule(f"rmsprop {rho:g}", "rmsprop", rho),
+        "rmsprop": Rule(f"rmsprop {USUAL_RHO:g}", "rmsprop"),
+        "adam": Rule("adam", "adam"),
+    }
+    titles = [rule.title for rule in rules.values()]
 
-    def way(name: str, gradient: float, count: int) -> list[float]:
+    def way(rule: Rule, gradient: float, count: int) -> list[float]:
         model = one_unit([theta])
-        down = descent(model, name, lr)
+        down = rule.descent(model, lr)
         found = [theta]
         for _ in range(count):
             down.along(gradient)
             found.append(weight_of(model).item())
         return found
 
-    ways = {name: way(name, g, 5) for name in names}
-    yield _first(theta, g, lr, rho, ways, keys)
+    ways = {key: way(rule, g, 5) for key, rule in rules.items()}
+    yield _first(theta, g, lr, rho, titles, ways)
     yield Step(
         title=Text("Five steps with the same gradient", "梯度不变，走五步"),
         text=Text(
@@ -91,28 +103,28 @@ def steps(
         ),
         tables=[
             Table(
-                (Text("step", "步"), *names),
+                (Text("step", "步"), *titles),
                 [(i, *(w[i] for w in ways.values())) for i in range(6)],
             )
         ],
-        values={f"{key}_5": w[1:] for key, w in zip(keys, ways.values(), strict=True)},
+        values={f"{key}_5": w[1:] for key, w in ways.items()},
         claims=[
             Claim(
                 Text(
                     "AdaGrad's fifth step is 1/√5 times as long as its first",
                     "AdaGrad 的第五步是第一步的 1/√5",
                 ),
-                _is_near(ways["adagrad"][4] - ways["adagrad"][5], lr / 5**0.5 * _sign(g)),
+                _is_near(ways["adagrad"][4] - ways["adagrad"][5], lr / 5**0.5 * _sign(g), g),
             ),
             Claim(
                 Text("all steps of Adam are as long as the first", "Adam 的每一步与第一步一样长"),
-                all(_is_near(a - b, lr * _sign(g)) for a, b in _pairs(ways["adam"])),
+                all(_is_near(a - b, lr * _sign(g), g) for a, b in _pairs(ways["adam"])),
             ),
         ],
     )
 
     lengths = {
-        factor: [abs(w[1] - theta) for w in (way(name, factor * g, 1) for name in names)]
+        factor: [abs(w[1] - theta) for w in (way(r, factor * g, 1) for r in rules.values())]
         for factor in FACTORS
     }
     yield Step(
@@ -125,27 +137,35 @@ def steps(
             "罕见词的向量虽然很少得到梯度，一旦得到，步子和别的词一样长。",
         ),
         tables=[
-            Table(("g", *names), [(f"{factor * g:g}", *row) for factor, row in lengths.items()], 8)
+            Table(("g", *titles), [(f"{factor * g:g}", *row) for factor, row in lengths.items()], 8)
         ],
         values={"first_lengths": list(lengths.values())},
     )
-    yield _valley(names, keys, start, curvature, lr)
+    yield _valley(rules, start, curvature, lr)
 
 
 def _sign(g: float) -> int:
     return (g > 0) - (g < 0)
 
 
-def _is_near(found: float, expected: float) -> bool:
-    return abs(found - expected) < 1e-5
+def _is_near(found: float, expected: float, g: float) -> bool:
+    # Adam divides by |g| + 1e-8, AdaGrad by |g| + 1e-10.
+    return abs(found - expected) <= 1e-9 + abs(expected) * 2e-8 / (abs(g) + 1e-8)
 
 
 def _pairs(way: list[float]) -> list[tuple[float, float]]:
     return list(itertools.pairwise(way))
 
 
-def _first(theta: float, g: float, lr: float, rho: float, ways: Any, keys: tuple[str, ...]) -> Step:
-    rules = (
+def _first(
+    theta: float,
+    g: float,
+    lr: float,
+    rho: float,
+    titles: Sequence[str],
+    ways: Mapping[str, list[float]],
+) -> Step:
+    formulas = (
         "θ - lr g",
         "θ - lr g / √(g²)",
         f"θ - lr g / √({1 - rho:g} g²)",
@@ -153,8 +173,8 @@ def _first(theta: float, g: float, lr: float, rho: float, ways: Any, keys: tuple
         "θ - lr g / √(g²)",
     )
     rows = [
-        (name, rule, way[1], abs(way[1] - theta))
-        for (name, way), rule in zip(ways.items(), rules, strict=True)
+        (title, formula, way[1], abs(way[1] - theta))
+        for title, formula, way in zip(titles, formulas, ways.values(), strict=True)
     ]
     return Step(
         title=Text("The first step", "第一步"),
@@ -172,28 +192,28 @@ def _first(theta: float, g: float, lr: float, rho: float, ways: Any, keys: tuple
                 rows,
             )
         ],
-        values={key: way[1] for key, way in zip(keys, ways.values(), strict=True)},
+        values={key: way[1] for key, way in ways.items()},
         claims=[
             Claim(
                 Text(
-                    "AdaGrad and Adam moved by the learning rate, whatever g (but 0)",
-                    "无论 g 多大（0 除外），AdaGrad 与 Adam 都正好移动了学习率那么多",
+                    "AdaGrad and Adam moved by the learning rate, whatever g (by 0 if it is 0)",
+                    "无论 g 多大，AdaGrad 与 Adam 都正好移动了学习率那么多（g 为 0 时不动）",
                 ),
-                all(_is_near(theta - ways[name][1], lr * _sign(g)) for name in ("adagrad", "adam")),
+                all(
+                    _is_near(theta - ways[name][1], lr * _sign(g), g)
+                    for name in ("adagrad", "adam")
+                ),
             )
         ],
     )
 
 
 def _valley(
-    names: tuple[str, ...],
-    keys: tuple[str, ...],
-    start: tuple[float, ...],
-    curvature: float,
-    lr: float,
+    rules: Mapping[str, Rule], start: tuple[float, ...], curvature: float, lr: float
 ) -> Step:
     factors = numbers([[1.0, curvature]])
-    paths = {name: _path(name, start, factors, lr) for name in names}
+    paths = {key: _path(rule, start, factors, lr) for key, rule in rules.items()}
+    titles = [rule.title for rule in rules.values()]
 
     def height(place: list[float]) -> float:
         return (factors * numbers(place).square()).sum().item() / 2
@@ -212,19 +232,19 @@ def _valley(
         formula=[f"L = (x² + {curvature:g} y²) / 2"],
         tables=[
             Table(
-                (Text("loss after step", "该步之后的损失"), *names),
+                (Text("loss after step", "该步之后的损失"), *titles),
                 [(n, *(height(p[n]) for p in paths.values())) for n in STEPS],
                 5,
             ),
             Table(
-                ("x, y", *names),
+                ("x, y", *titles),
                 [
                     (n, *(f"{p[n][0]:.2f}, {p[n][1]:.2f}" for p in paths.values()))
                     for n in STEPS[:5]
                 ],
             ),
         ],
-        values={f"{key}_path": path for key, path in zip(keys, paths.values(), strict=True)},
+        values={f"{key}_path": path for key, path in paths.items()},
         claims=[
             Claim(
                 Text(
@@ -237,9 +257,9 @@ def _valley(
     )
 
 
-def _path(name: str, start: tuple[float, ...], factors: Tensor, lr: float) -> list[list[float]]:
+def _path(rule: Rule, start: tuple[float, ...], factors: Tensor, lr: float) -> list[list[float]]:
     model = one_unit(start)
-    down = descent(model, name, lr)
+    down = rule.descent(model, lr)
     path = [list(start)]
     for _ in range(STEPS[-1]):
         down.down(lambda: (factors * weight_of(model).square()).sum() / 2)

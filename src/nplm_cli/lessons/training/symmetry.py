@@ -2,24 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from nplm_cli.corpus.vocabulary import EOS_ID
-from nplm_cli.lessons.counts.text import SENTENCES, all_words, encoded, sentences_of
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import encoder_of, network, numbers, small_model
+from nplm_cli.lessons.training.corpus import Corpus, our_corpus
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM
-from nplm_cli.ngram import unigram_log_probs
-from nplm_cli.training.losses import FullLoss
 
 RUNS = (
     "nplm_cli.models.activations.ACTIVATIONS",
@@ -46,39 +42,7 @@ PARAMETERS = {
 }
 XOR = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)), (0, 1, 1, 0)
 LM = {"order": 4, "dim": 8}
-PADDING = -1
 ROUNDING = 1e-9
-
-
-class Corpus(NamedTuple):
-    """Our seven sentences as one batch, and what a unigram model pays for a word of them."""
-
-    words: int
-    ids_BT: Tensor
-    targets_BT: Tensor
-    unigram: float
-
-    def loss(self, model: LanguageModel) -> Tensor:
-        """Mean of -ln p over words and sentence ends."""
-        hidden_BTD, _ = model(self.ids_BT, model.initial_state(len(self.ids_BT)))
-        counted_BT = self.targets_BT != PADDING
-        total = FullLoss(model)(hidden_BTD[counted_BT], self.targets_BT[counted_BT])
-        return total / int(counted_BT.sum())
-
-
-def our_corpus() -> Corpus:
-    """Read the sentences."""
-    sentences = sentences_of(SENTENCES)
-    vocabulary = all_words(sentences)
-    ids = encoded(sentences, vocabulary)
-    counts_V = vocabulary.counts[1:]  # <unk> stands nowhere
-    log_p_V, _ = unigram_log_probs(counts_V)
-    return Corpus(
-        len(vocabulary),
-        pad_sequence([torch.tensor([EOS_ID, *s[:-1]]) for s in ids], True, EOS_ID),
-        pad_sequence([torch.tensor(s) for s in ids], True, PADDING),
-        -float((log_p_V * counts_V).sum() / counts_V.sum()),
-    )
 
 
 def steps(
@@ -311,7 +275,7 @@ def _large(
         assert isinstance(model, FeedforwardLM)
         with torch.no_grad():
             h, _ = model(corpus.ids_BT, model.initial_state(len(corpus.ids_BT)))
-        h_NH = h[corpus.targets_BT != PADDING]
+        h_NH = h[corpus.counted_BT]
         deviation = h_NH.std(0).mean().item()
         losses = curve(model, corpus, training, steps)
         rows.append((init, h_NH.mean().item(), deviation, losses[0], losses[-1]))

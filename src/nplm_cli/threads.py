@@ -1,8 +1,10 @@
 """How many threads compute, and how they wait for each other."""
 
+import contextlib
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # About a tenth of a millisecond: longer than the gaps between the products of a training step,
@@ -35,3 +37,18 @@ def let_threads_wait() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, if it is loaded, compute with one thread: a few numbers are soonest done so."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,5 +1,6 @@
 """What turns the results of a function a little, to see whether a lesson's numbers follow."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ def turned(result):
         return type(result)(map(turned, result))
     if isinstance(result, dict):
         return {key: turned(value) for key, value in result.items()}
+    if dataclasses.is_dataclass(result):
+        fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+        return dataclasses.replace(result, **turned(fields))
     return result
 
 

@@ -11,6 +11,7 @@ from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.catalogue import find
 from nplm_cli.lessons.lesson import Entry, Lesson
 from nplm_cli.lessons.parameters import Parameter, read_settings
+from nplm_cli.threads import one_thread
 
 
 def parameters_of(entry: Entry) -> Mapping[str, Parameter]:
@@ -33,4 +34,5 @@ def run_lesson(
         if key not in given:
             raise ConfigError(f"the lesson {name} has no {key!r}: it has {', '.join(given)}")
         given[key] = value
-    return Lesson(entry, given, module.RUNS, tuple(module.steps(**given)))
+    with one_thread():
+        return Lesson(entry, given, module.RUNS, tuple(module.steps(**given)))

@@ -12,7 +12,7 @@ from typing import Any
 from nplm_cli.errors import ConfigError, did_you_mean
 from nplm_cli.lessons.lesson import Text
 
-LONGEST = 64  # numbers or words of a row, rows of a matrix
+LONGEST = 128  # numbers or words of a row, rows of a matrix
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nplm_cli.config import ModelConfig
+from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.models import build
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.base import LanguageModel
@@ -22,9 +22,15 @@ def numbers(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def small_model(vocabulary_size: int, weights: Mapping[str, Any], **settings: Any) -> LanguageModel:
+def small_model(
+    vocabulary_size: int,
+    weights: Mapping[str, Any],
+    *,
+    rates: DropoutRates | None = None,
+    **settings: Any,
+) -> LanguageModel:
     """A model of these settings (``ModelConfig``) with these weights by name, all others 0."""
-    model = build(ModelConfig(**settings), vocabulary_size).double().eval()
+    model = build(ModelConfig(**settings), vocabulary_size, rates).double().eval()
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for parameter in parameters.values():

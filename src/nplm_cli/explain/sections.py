@@ -93,7 +93,7 @@ def text_section(record: dict[str, Any]) -> Section:
         )
     ]
     if record["unknown"]:
-        words = " ".join(short(word) for word in record["unknown"])
+        words = " ".join(short(word) for word in dict.fromkeys(record["unknown"]))
         blocks.append(
             Text(
                 f"Not in the vocabulary, read as <unk>: {words}.",

@@ -146,16 +146,23 @@ def _recurrent(record: dict[str, Any], layer: dict[str, Any], count: int, focus:
             mean = sum(values) / len(values)
             rows.append([gate, name, mean, values[low], low + 1, values[high], high + 1])
     formulas = [line.format_map(record["settings"]) for line in FORMULAS[record["arch"]]]
-    blocks: list[Any] = [*formulas, text, Table(columns, rows, 4)]
-    blocks.append(_influence(focus))
-    influence = Heat(
-        Text("h d ln p/dh after the last word", "读完最后一个词之后的 h d ln p/dh"),
-        [both("h d ln p/dh")],
-        [_unit(i) for i in units],
-        [[layer["influence"][i] for i in units]],
-        True,
+    blocks: list[Any] = [*formulas]
+    gates = [name for name in present if name in SHARES]
+    if gates:
+        means = [[sum(values) / len(values) for values in layer[gate]] for gate in gates]
+        caption = Text(
+            "How far each gate is open, mean over all units", "各个门的开度，所有单元的平均"
+        )
+        blocks.append(Heat(caption, [GATES[gate] for gate in gates], names, means, False))
+    blocks += [text, Table(columns, rows, 4)]
+    caption = Text(
+        f"{_influence(focus).en} After the last word:",
+        f"{_influence(focus).zh}读完最后一个词之后：",
     )
-    blocks.append(influence)
+    influence = [layer["influence"][i] for i in units]
+    blocks.append(
+        Heat(caption, [both("h d ln p/dh")], [_unit(i) for i in units], [influence], True)
+    )
     for gate in present:
         values_over_time = [[values[i] for i in units] for values in layer[gate]]
         heads = [f"{gate}{i + 1}" for i in units]

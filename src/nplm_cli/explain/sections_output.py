@@ -7,6 +7,8 @@ from nplm_cli.explain.sections import Section, both, labels, number, short
 from nplm_cli.lessons.lesson import Table, Text
 
 RANK, WORD = Text("rank", "名次"), Text("word", "词")
+# Of fewer places a correlation of ranks says nothing.
+ENOUGH_RANKS = 4
 PROBABILITY, BITS = Text("p", "概率"), Text("bits", "比特")
 
 
@@ -167,16 +169,17 @@ def attribution_section(record: dict[str, Any]) -> Section:
             rows.append(row)
         blocks.append(Table(columns, rows, 4))
         agreement = moved["spearman"].get("gradient_x_input")
-        if agreement is not None:
-            blocks.append(_agreement(agreement))
+        ranked = sum(place["occlusion"] is not None for place in moved["places"])
+        if agreement is not None and ranked >= ENOUGH_RANKS:
+            blocks.append(_agreement(agreement, ranked))
     return Section(Text("Which word moved the prediction", "哪个词推动了这次预测"), blocks)
 
 
-def _agreement(rho: float) -> Text:
+def _agreement(rho: float, count: int) -> Text:
     shown = number(rho, 2)
     return Text(
-        f"Ranks by occlusion and by gradient times input: Spearman's rho {shown}.",
-        f"遮挡与梯度乘输入两种名次的 Spearman 相关系数：{shown}。",
+        f"Ranks of {count} places by occlusion and gradient times input: Spearman's rho {shown}.",
+        f"{count} 个位置按遮挡与按梯度乘输入的名次，其 Spearman 相关系数为 {shown}。",
     )
 
 

@@ -1,6 +1,7 @@
 """What is shown: the numbers of the record, in both languages, on terminals and pages."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nplm_cli.plain import shortened, shown_number
 from nplm_cli.query.predict import read_prompt
 from nplm_cli.query.run import Run
 
+FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 TEXT = "今天 罕见 看见 我 买"
 KINDS = ("ffn-modern", "ffn-mean-3-layers-post", "ffn-no-layer", "rnn", "gru", "lstm-adaptive-tied")
 KINDS += ("attention-window", "transformer", "kn", "mle", "addk")
@@ -118,3 +120,26 @@ def test_a_unigram_model_sees_nothing(corpus, tmp_path):
 )
 def test_words_are_shortened_to_columns(text, columns, expected):
     assert shortened(text, columns) == expected
+
+
+def keys_of(value):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            if key != "settings":
+                yield from keys_of(inner)
+    elif isinstance(value, list):
+        for inner in value[:3]:
+            yield from keys_of(inner)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_key_is_documented(name, run_of):
+    text = FORMATS.read_text("utf-8")
+    part = text[
+        text.index("## JSON of nplm explain") : text.index("## JSON of the vector commands")
+    ]
+    [line] = [row for row in text.splitlines() if row.startswith("| `nplm explain` |")]
+    named = set(re.findall(r"`(\w+)`", part + line)) | {"choices"}
+    ranks = {f"{key}_rank" for key in ("occlusion", "gradient", "gradient_x_input")}
+    assert set(keys_of(explained(run_of(name)))) <= named | ranks

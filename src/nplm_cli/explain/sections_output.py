@@ -140,7 +140,7 @@ def attribution_section(record: dict[str, Any]) -> Section:
                 "即一阶近似下去掉该向量 ln p 会损失多少。# 是按绝对值排的名次。",
             )
         )
-        if record["arch"] == "ffn" and record["settings"]["norm"] == "pre":
+        if _only_directions(record):
             blocks.append(
                 Text(
                     "This model reads each vector after layer norm, to which its length is "
@@ -173,6 +173,17 @@ def attribution_section(record: dict[str, Any]) -> Section:
         if agreement is not None and ranked >= ENOUGH_RANKS:
             blocks.append(_agreement(agreement, ranked))
     return Section(Text("Which word moved the prediction", "哪个词推动了这次预测"), blocks)
+
+
+def _only_directions(record: dict[str, Any]) -> bool:
+    """Whether layer norm before everything leaves next to nothing of each vector's length."""
+    if record["arch"] != "ffn" or record["settings"]["norm"] != "pre":
+        return False
+    return all(
+        abs(moved["gradient_x_input"]) <= 0.05 * moved["gradient"] * place["length"]
+        for attribution in record["attribution"]
+        for moved, place in zip(attribution["places"], record["places"], strict=True)
+    )
 
 
 def _agreement(rho: float, count: int) -> Text:

@@ -14,6 +14,7 @@ import pytest
 COMMANDS = {
     "score": (("score", "RUN", "我 买 书", "-q"), "model vocabulary config tokenizer"),
     "predict": (("predict", "RUN", ""), "model vocabulary config tokenizer"),
+    "explain": (("explain", "RUN", "我"), "model vocabulary config tokenizer"),
     "eval": (("eval", "RUN", "TEXT", "-q"), "model vocabulary config tokenizer baseline"),
     "info": (("info", "RUN"), "model vocabulary config tokenizer report"),
     "neighbors": (("neighbors", "RUN", "书"), "model vocabulary config"),

@@ -182,6 +182,7 @@ RUN_COMMANDS = {
     "eval": ("eval", "RUN", "TEXT"),
     "score": ("score", "RUN", "我"),
     "predict": ("predict", "RUN", "我"),
+    "explain": ("explain", "RUN", "我"),
     "count": ("count", "RUN", "我"),
     "info": ("info", "RUN"),
     "neighbors": ("neighbors", "RUN", "我"),

@@ -62,6 +62,8 @@ def lines(folder, words):
         "score sentences": ("score", run, *words[:9]),
         "score a word": ("score", run, "--given", sentence, "--word", words[0]),
         "predict": ("predict", run, "the", "-k", 60),
+        "explain": ("explain", run, sentence, "-k", 60),
+        "explain counts": ("explain", folder / "counts", sentence, "-k", 60),
         "count": ("count", folder / "counts", " ".join(words[:2])),
         "info": ("info", run),
         "eval": ("eval", run, text),
@@ -90,7 +92,7 @@ def test_columns_stay_columns(nplm, folder, words, name):
     for stream in (result.out, result.err):
         assert not driving(stream.replace("\t", " ")), name
     rows = [line.split("\t") for line in result.lines]
-    if name not in ("generate", "info", "eval", "analogy", "vocab"):
+    if name not in ("generate", "info", "eval", "analogy", "vocab", "explain", "explain counts"):
         assert {len(row) for row in rows} == {len(rows[0])}
         assert len(rows) > 1
 

@@ -35,6 +35,7 @@ LIGHT = {
             "mix",
             "rescore",
             "surprisal",
+            "explain",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),
@@ -51,6 +52,7 @@ LIGHT = {
     "predict": ("predict", "RUN", "我 买"),
     "count": ("count", "NGRAM", "我"),
     "info": ("info", "RUN"),
+    "explain counts": ("explain", "NGRAM", "我 买", "--word", "书"),
     "compare": ("compare", "RUN", "NGRAM"),
     "compare --on": ("compare", "RUN", "NGRAM", "--on", "TEXT", "--json"),
     "export": ("export", "RUN", "OUT"),

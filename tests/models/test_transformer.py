@@ -226,3 +226,32 @@ def test_parameter_counts():
     lecture = build(ModelConfig(arch="attention", dim=8, layers=2, output_bias=False), 20)
     assert sum(p.numel() for p in lecture.parameters()) == 20 * 8 + 2 * 3 * 8 * 8
     assert math.prod(lecture.encoder.positions.table.shape) == 128 * 8
+
+
+@pytest.mark.parametrize("norm", ["pre", "post", "none"])
+def test_attention_weights_of_a_text(norm):
+    config = ModelConfig(
+        arch="transformer", dim=E, hidden=HIDDEN, heads=HEADS, layers=2, norm=norm, window=5
+    ).resolved()
+    model = build(config, 9)
+    model.init_weights(torch.Generator().manual_seed(2))
+    model = model.double().eval()
+    ids, place = torch.tensor([[1, 4, 3, 8]]), torch.arange(4)
+    layers = model.attention_weights(ids)
+    x = model.embed(ids)
+    hidden, caches, weights = model.encoder.trace(x, place, None, None)
+    expected, expected_caches = model.encoder(x, place, None, None)
+    assert torch.allclose(hidden, expected, atol=1e-14)
+    assert all(torch.equal(a, b) for a, b in zip(layers, weights, strict=True))
+    for own, other in zip(caches, expected_caches, strict=True):
+        assert all(torch.allclose(a, b, atol=1e-14) for a, b in zip(own, other, strict=True))
+    # The first layer against torch's own attention, which gives its weights away.
+    block = model.encoder.layers[0]
+    theirs = nn.MultiheadAttention(E, HEADS, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        load_attention(theirs, block.attention)
+        x = x * math.sqrt(E) + model.encoder.positions(place)
+        x = block.attention_norm(x) if norm == "pre" else x
+        mask = torch.ones(4, 4, dtype=torch.bool).triu(1)
+        _, a = theirs(x, x, x, attn_mask=mask, average_attn_weights=False)
+    assert torch.allclose(layers[0], a, atol=1e-14)

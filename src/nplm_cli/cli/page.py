@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nplm_cli.cli import output
-from nplm_cli.plain import plain
+from nplm_cli.plain import plain, shown_number
 
 WIDTH = 80
 # A Latin word or one full-width character, each with the punctuation that may not begin a line.
@@ -41,15 +41,6 @@ def wrapped(text: str, width: int = WIDTH) -> Iterator[str]:
             line += piece
     if line.strip():
         yield line.rstrip()
-
-
-def shown_number(value: float, places: int) -> str:
-    """A number to so many places; very small and very large ones by their powers of ten."""
-    size = abs(value)
-    if size and (size < 0.5 * 10**-places or size >= 1e9):
-        return f"{value:.{min(places, 4)}e}"
-    text = f"{value:.{places}f}"
-    return text[1:] if text.startswith("-") and not float(text) else text
 
 
 def table_lines(

@@ -139,7 +139,37 @@ class AttentionLayer(nn.Module):
         return merge_heads(attend(q, k, v, visible)), (k, v)
 
 
-class AttentionEncoder(BlockEncoder):
+class AttendingEncoder(BlockEncoder):
+    """An encoder whose layers attend, and that can be looked at while they do."""
+
+    def forward(
+        self,
+        x_RLE: Tensor,
+        place_RL: Tensor,
+        visible: Tensor | None,
+        past: list[Cache] | None,
+        attend: Attend = fused,
+    ) -> tuple[Tensor, list[Cache]]:
+        """Return what ``BlockEncoder.forward`` does; ``attend`` is how each layer attends."""
+        raise NotImplementedError
+
+    def trace(
+        self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
+    ) -> tuple[Tensor, list[Cache], list[Tensor]]:
+        """Return what ``forward`` does and each layer's attention weights (R, H, L, S)."""
+        weights = []
+
+        def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+            seen = causal(q.shape[2], q.device) if visible is None else visible
+            sums, a_RHLS = attention(q, k, v, seen)
+            weights.append(a_RHLS)
+            return sums
+
+        x_RLE, caches = self.forward(x_RLE, place_RL, visible, past, attend)
+        return x_RLE, caches, weights
+
+
+class AttentionEncoder(AttendingEncoder):
     """Positions and layers of attention, nothing else."""
 
     def __init__(self, config: ModelConfig, rates: DropoutRates):
@@ -168,28 +198,11 @@ class AttentionEncoder(BlockEncoder):
             caches.append(cache)
         return x_RLE, caches
 
-    def trace(
-        self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
-    ) -> tuple[Tensor, list[Cache], list[Tensor]]:
-        """Return what ``forward`` does and each layer's attention weights (R, H, L, S)."""
-        weights = []
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
-            seen = causal(q.shape[2], q.device) if visible is None else visible
-            sums, a_RHLS = attention(q, k, v, seen)
-            weights.append(a_RHLS)
-            return sums
+class AttendingLM(WindowedLM):
+    """A model that attends, in blocks of W words (``window_cache.py``)."""
 
-        x_RLE, caches = self.forward(x_RLE, place_RL, visible, past, attend)
-        return x_RLE, caches, weights
-
-
-class AttentionLM(WindowedLM):
-    """The lecture's eight steps, in blocks of W words (``window_cache.py``)."""
-
-    def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> AttentionEncoder:
-        """Make positions and attention layers."""
-        return AttentionEncoder(config, rates)
+    encoder: AttendingEncoder
 
     def attention_weights(self, ids_BT: Tensor) -> list[Tensor]:
         """Return who looks at whom in a text of at most W ids: (B, H, T, T), one a layer.
@@ -202,6 +215,13 @@ class AttentionLM(WindowedLM):
                 f"attention weights of {length} ids: expected at most the window, "
                 f"{self.config.window}; give a shorter text"
             )
-        assert isinstance(self.encoder, AttentionEncoder)
         place_T = torch.arange(length, device=ids_BT.device)
         return self.encoder.trace(self.embed(ids_BT), place_T, None, None)[2]
+
+
+class AttentionLM(AttendingLM):
+    """The lecture's eight steps."""
+
+    def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> AttentionEncoder:
+        """Make positions and attention layers."""
+        return AttentionEncoder(config, rates)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nplm_cli.config import DropoutRates, ModelConfig
 from nplm_cli.models.activations import ACTIVATIONS
-from nplm_cli.models.attention import fused, merge_heads, split_heads
+from nplm_cli.models.attention import Attend, fused, merge_heads, split_heads
 from nplm_cli.models.base import linear
 from nplm_cli.models.initialisation import init_parameter
 from nplm_cli.models.regularisation import Dropout
@@ -59,14 +59,16 @@ class MultiHeadAttention(nn.Module):
         k_RSE, v_RSE = self.key_value(x_RSE).chunk(2, dim=2)
         return split_heads(k_RSE, self.heads), split_heads(v_RSE, self.heads)
 
-    def forward(self, x_RLE: Tensor, cache: Cache, visible: Tensor | None) -> Tensor:
+    def forward(
+        self, x_RLE: Tensor, cache: Cache, visible: Tensor | None, attend: Attend = fused
+    ) -> Tensor:
         """Return the heads' sums, projected (R, L, E).
 
         ``visible`` (broadcast to (R, H, L, S)) is true where a query sees a key, at least one
         each; None: L = S, and a query sees itself and what is before it.
         """
         q_RHLD = split_heads(self.query(x_RLE), self.heads)
-        return self.output(merge_heads(fused(q_RHLD, *cache, visible)))
+        return self.output(merge_heads(attend(q_RHLD, *cache, visible)))
 
 
 class FeedForward(nn.Module):
@@ -124,7 +126,7 @@ class CausalSublayers(Sublayers):
     """Self-attention that reads from left to right, with a cache; what decoders share."""
 
     def read_text(
-        self, x_RLE: Tensor, visible: Tensor | None, past: Cache | None
+        self, x_RLE: Tensor, visible: Tensor | None, past: Cache | None, attend: Attend = fused
     ) -> tuple[Tensor, Cache]:
         """Return the stream (R, L, E) after self-attention, and its keys and values.
 
@@ -134,24 +136,28 @@ class CausalSublayers(Sublayers):
         """
         caches: list[Cache] = []
 
-        def attend(x: Tensor) -> Tensor:
+        def sublayer(x: Tensor) -> Tensor:
             k, v = self.attention.keys_and_values(x)
             if past is not None:
                 k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
             caches.append((k, v))
-            return self.attention(x, (k, v), visible)
+            return self.attention(x, (k, v), visible, attend)
 
-        return self.add(x_RLE, attend, self.attention_norm), caches[0]
+        return self.add(x_RLE, sublayer, self.attention_norm), caches[0]
 
 
 class Block(CausalSublayers):
     """Causal self-attention and feedforward: a layer of a decoder-only Transformer."""
 
     def forward(
-        self, x_RLE: Tensor, visible: Tensor | None = None, past: Cache | None = None
+        self,
+        x_RLE: Tensor,
+        visible: Tensor | None = None,
+        past: Cache | None = None,
+        attend: Attend = fused,
     ) -> tuple[Tensor, Cache]:
         """Return (R, L, E), and the keys and values; the arguments are those of ``read_text``."""
-        x_RLE, cache = self.read_text(x_RLE, visible, past)
+        x_RLE, cache = self.read_text(x_RLE, visible, past, attend)
         return self.add(x_RLE, self.feedforward, self.feedforward_norm), cache
 
 

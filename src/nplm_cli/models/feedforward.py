@@ -22,7 +22,7 @@ Dropout between hidden layers falls on what a layer reads, not on what residual 
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -83,6 +83,23 @@ class Words(NamedTuple):
         return nn.functional.embedding(self.at, self.vectors_UE @ block_HE.T)
 
 
+# (number of a hidden layer, what it reads in pieces) -> its units.
+Hidden = Callable[[int, Sequence[Tensor | Words]], Tensor]
+
+
+class HiddenLayer(NamedTuple):
+    """What a hidden layer does in one reading, before residual and norm, each (B, T, H).
+
+    ``shares`` are what each piece that it reads adds to ``sums`` = W x + b, the bias apart;
+    ``gate`` is None of a model that has none.
+    """
+
+    shares: list[Tensor]
+    sums: Tensor
+    gate: Tensor | None
+    units: Tensor
+
+
 class WindowEncoder(Encoder):
     """Vectors of S = T + window + far - 1 words -> hidden states of T predictions."""
 
@@ -120,25 +137,44 @@ class WindowEncoder(Encoder):
                 return [config.hidden] * config.layers
         return []
 
-    def forward(self, x_BSE: Tensor | Words) -> Tensor:
-        """Combine each window of vectors and pass it through the hidden layers."""
+    def forward(self, x_BSE: Tensor | Words, hidden_layer: Hidden | None = None) -> Tensor:
+        """Combine each window of vectors and pass it through the hidden layers.
+
+        ``hidden_layer`` stands for ``hidden``.
+        """
+        layer = hidden_layer or self.hidden
         if isinstance(x_BSE, Words):
-            return self.layers_above(self.hidden(0, self.places(x_BSE)))
+            return self.layers_above(layer(0, self.places(x_BSE)), layer)
         words = self.norms[0](x_BSE) if self.norm == "pre" else x_BSE
         pieces = self.combined(words)
         if not self.layers:
             return joined(pieces)
-        hidden = self.hidden(0, pieces)
+        hidden = layer(0, pieces)
         if self.residual_first:
             hidden = hidden + joined(pieces if words is x_BSE else self.combined(x_BSE))
-        return self.layers_above(hidden)
+        return self.layers_above(hidden, layer)
 
-    def layers_above(self, hidden: Tensor) -> Tensor:
+    def trace(self, x_BSE: Tensor) -> tuple[Tensor, list[HiddenLayer]]:
+        """Return what ``forward`` does and what each hidden layer did."""
+        layers = []
+
+        def looked_at(number: int, pieces: Sequence[Tensor | Words]) -> Tensor:
+            layer, units = self.layers[number], self.hidden(number, pieces)
+            tensors = [piece for piece in pieces if isinstance(piece, Tensor)]
+            blocks = layer.get_parameter("weight").split([x.shape[-1] for x in tensors], dim=1)
+            shares = [nn.functional.linear(*pair) for pair in zip(tensors, blocks, strict=True)]
+            gate = None if self.gates is None else product(self.gates[number], pieces).sigmoid()
+            layers.append(HiddenLayer(shares, product(layer, pieces), gate, units))
+            return units
+
+        return self.forward(x_BSE, looked_at), layers
+
+    def layers_above(self, hidden: Tensor, hidden_layer: Hidden) -> Tensor:
         """Pass what the first layer says through the others."""
         hidden = self.norms[0](hidden) if self.norm == "post" else hidden
         for layer in range(1, len(self.layers)):
             read = self.norms[layer](hidden) if self.norm == "pre" else hidden
-            new = self.hidden(layer, [self.dropout(read)])
+            new = hidden_layer(layer, [self.dropout(read)])
             hidden = hidden + new if self.residual else new
             hidden = self.norms[layer](hidden) if self.norm == "post" else hidden
         if self.norm == "pre" and self.residual:

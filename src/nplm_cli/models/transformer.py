@@ -13,12 +13,12 @@ import math
 from torch import Tensor, nn
 
 from nplm_cli.config import DropoutRates, ModelConfig
-from nplm_cli.models.attention import positions
+from nplm_cli.models.attention import Attend, AttendingEncoder, AttendingLM, fused, positions
 from nplm_cli.models.blocks import Block
-from nplm_cli.models.window_cache import BlockEncoder, Cache, WindowedLM
+from nplm_cli.models.window_cache import Cache
 
 
-class TransformerEncoder(BlockEncoder):
+class TransformerEncoder(AttendingEncoder):
     """Positions, layers of attention and feedforward, and the final norm of pre-norm."""
 
     def __init__(self, config: ModelConfig, rates: DropoutRates):
@@ -31,7 +31,12 @@ class TransformerEncoder(BlockEncoder):
         self.norm = nn.LayerNorm(config.dim, config.norm_eps) if config.norm == "pre" else None
 
     def forward(
-        self, x_RLE: Tensor, place_RL: Tensor, visible: Tensor | None, past: list[Cache] | None
+        self,
+        x_RLE: Tensor,
+        place_RL: Tensor,
+        visible: Tensor | None,
+        past: list[Cache] | None,
+        attend: Attend = fused,
     ) -> tuple[Tensor, list[Cache]]:
         """Return the residual stream at its end and each layer's keys and values."""
         # Vaswani et al. (2017), 3.4: of the size of what the sublayers add to them.
@@ -40,12 +45,12 @@ class TransformerEncoder(BlockEncoder):
             x_RLE = x_RLE + self.positions(place_RL)
         caches = []
         for number, layer in enumerate(self.layers):
-            x_RLE, cache = layer(x_RLE, visible, None if past is None else past[number])
+            x_RLE, cache = layer(x_RLE, visible, None if past is None else past[number], attend)
             caches.append(cache)
         return x_RLE if self.norm is None else self.norm(x_RLE), caches
 
 
-class TransformerLM(WindowedLM):
+class TransformerLM(AttendingLM):
     """A stack of blocks that read from left to right."""
 
     def build_encoder(self, config: ModelConfig, rates: DropoutRates) -> TransformerEncoder:

@@ -4,6 +4,7 @@ counting.py    a token stream -> the n-grams of each order, with raw and continu
 kneser_ney.py  discounts and backoff weights of interpolated modified Kneser-Ney
 trie.py        the tables of all orders, and how n-grams are found in them
 model.py       NgramModel: train, probabilities, counts, continuations
+backoff_path.py  what each order adds to one probability
 storage.py     a model as named arrays and back
 unigram.py     relative frequencies of words
 """

@@ -123,7 +123,7 @@ class NgramModel(Description):
         A shorter history that begins with another word is a shorter context, ``[]`` none at
         all. Raises InputError for an id outside the vocabulary.
         """
-        window = self._window(history)
+        window = self.window(history)
         if self.smoothing == "kn":
             p_V = np.full(self.vocab_size, 1 / self.vocab_size)
             for length in range(len(window) + 1):
@@ -159,7 +159,7 @@ class NgramModel(Description):
 
         int64, ties by id; empty when nothing was seen.
         """
-        window = self._window(history)
+        window = self.window(history)
         node = self.trie.node(window)
         if node is None:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -211,7 +211,7 @@ class NgramModel(Description):
                 raise InputError(f"token id {word}: expected 0 to {self.vocab_size - 1}")
         return [int(word) for word in ids]
 
-    def _window(self, history: Sequence[int]) -> list[int]:
+    def window(self, history: Sequence[int]) -> list[int]:
         """Return what of a history the model sees."""
         ids = self._checked(history)
         if self.context == "sentence" and BOUNDARY in ids:

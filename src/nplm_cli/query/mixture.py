@@ -128,6 +128,12 @@ class MixScorer:
 
     def begin(self, history: Sequence[int], rows: int = 1) -> tuple[np.ndarray, MixState]:
         """Log-probabilities (B, V) after a sentence's first ids, all rows alike, and the state."""
+        return self._mixed(*self._begin(history, rows))
+
+    def _begin(
+        self, history: Sequence[int], rows: int
+    ) -> tuple[list[tuple[np.ndarray, Any]], State]:
+        """What the components answer, and what the caches remember."""
         states: State = ()
         results = []
         for k, scorer in enumerate(self.scorers):
@@ -143,7 +149,7 @@ class MixScorer:
         memory: State = ()
         if self.caches:
             memory = (np.tile(np.asarray(history, np.int64), (rows, 1))[:, -self._memory :],)
-        return self._mixed(results, memory + states)
+        return results, memory + states
 
     def advance(self, ids_B: np.ndarray, state: MixState) -> tuple[np.ndarray, MixState]:
         """Log-probabilities (B, V) after one more id in each row, and the state."""
@@ -173,10 +179,19 @@ class MixScorer:
         """Natural log-probabilities (V,) of the next id after a sentence's first ids."""
         return self.begin(history)[0][0]
 
+    def component_log_probs(self, history: Sequence[int]) -> np.ndarray:
+        """Natural log-probabilities (K, V) under each component, then each cache; nan: empty."""
+        return self._rows(*self._begin(history, 1))[:, 0]
+
     def _mixed(
         self, results: list[tuple[np.ndarray, Any]], memory: State
     ) -> tuple[np.ndarray, MixState]:
         """Mix what the components answered and what the caches say."""
+        state = MixState(tuple(own for _, own in results), memory)
+        return mixed_log_probs(self._rows(results, memory), self.weights), state
+
+    def _rows(self, results: list[tuple[np.ndarray, Any]], memory: State) -> np.ndarray:
+        """What the components answered and what the caches say (K, B, V)."""
         log_p = [log_p_BV for log_p_BV, _ in results]
         for k, log_p_BV in enumerate(log_p):
             if np.isnan(log_p_BV).any():  # of a cache that would say that it is empty
@@ -186,8 +201,7 @@ class MixScorer:
         for cache in self.caches:
             assert ids_BM is not None
             log_p.append(distribution(cache, ids_BM, states_BMD, query_BD, size))
-        state = MixState(tuple(own for _, own in results), memory)
-        return mixed_log_probs(np.stack(log_p), self.weights), state
+        return np.stack(log_p)
 
 
 def blended(

@@ -1,10 +1,8 @@
 """The report as HTML and Markdown from the same tables, drawings and texts."""
 
-import base64
 import hashlib
 import json
 import shlex
-from importlib.resources import files
 from typing import Any
 
 from nplm_cli.architectures import ARCHITECTURES
@@ -19,6 +17,7 @@ from nplm_cli.reports.corpus_tables import (
 from nplm_cli.reports.figures import curve_figure, matrix_figures, run_figure
 from nplm_cli.reports.map_figures import map_figures, norm_figures
 from nplm_cli.reports.method import method
+from nplm_cli.reports.pages import html_environment, policy, source
 from nplm_cli.reports.questions import questions
 from nplm_cli.reports.study_tables import (
     alignment_tables,
@@ -29,7 +28,7 @@ from nplm_cli.reports.study_tables import (
 from nplm_cli.reports.summary import corpus_label, model_label, query_blocks
 from nplm_cli.reports.svg import Drawing
 from nplm_cli.reports.texts import Language, Texts
-from nplm_cli.reports.words import markdown, shown
+from nplm_cli.reports.words import markdown
 
 HTML_LANGUAGES = {"zh": "zh-CN", "char": "zh-CN", "en": "en"}
 # The first model's architecture and what it fills in by itself; what changes no model.
@@ -168,41 +167,20 @@ def drawings(shown_view: dict[str, Any]) -> list[Drawing]:
 
 def html(shown_view: dict[str, Any]) -> str:
     """One page that needs nothing but itself: no network, no other file."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("nplm_cli.reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: shown(value) if type(value) is str else value,
-    )
-    theme, script = _source("theme.js"), _source("judge.js") + _source("tables.js")
-    return environment.get_template("report.html.j2").render(
-        shown_view,
-        style=Markup(_source("report.css")),
-        theme_script=Markup(theme),
-        script=Markup(script),
-        policy=_policy(theme, script),
-        svg=lambda drawing: Markup(drawing.inline),
-    )
-
-
-def _source(name: str) -> str:
-    return (files("nplm_cli.reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _policy(*scripts: str) -> str:
-    """The page may load nothing, and run its own scripts alone: a word of a corpus never runs."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
+    theme, script = source("theme.js"), source("judge.js") + source("tables.js")
     return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src {hashes}; "
-        "form-action 'none'; base-uri 'none'"
+        html_environment("nplm_cli.reports")
+        .get_template("report.html.j2")
+        .render(
+            shown_view,
+            style=Markup(source("report.css")),
+            theme_script=Markup(theme),
+            script=Markup(script),
+            policy=policy(theme, script),
+            svg=lambda drawing: Markup(drawing.inline),
+        )
     )
 
 

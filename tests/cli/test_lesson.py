@@ -87,7 +87,7 @@ def test_a_claim_that_fails_is_said(nplm):
         (("lesson", "ffn", "--set", "context=这 本 猫 很"), ("'猫' is none of 这, 本",)),
         (("lesson", "ffn", "--set", "activation=tan"), ("one of tanh", "did you mean 'tanh'?")),
         (("lesson", "neuron", "--set", "x"), ("expected x=VALUE",)),
-        (("lesson", "neuron", "--set", "x=" + "1," * 64 + "1"), ("1 to 64 values, found 65",)),
+        (("lesson", "neuron", "--set", "x=" + "1," * 128 + "1"), ("1 to 128 values, found 129",)),
         (("lesson", "neuron", "--set", "x=1,2"), ("x has 2 numbers and w 3",)),
         (("lesson", "--set", "x=1"), ("name one",)),
         (("lesson", "neuron", "--lang", "fr"), ("'fr'", "zh or en")),

@@ -51,9 +51,7 @@ PARAMETERS = {
     "measure": Parameter(
         default="go_past", help=Text("of steps 3 and 4", "第 3、4 步所用"), choices=tuple(MEASURES)
     ),
-    "order": Parameter(
-        default=3, help=Text("of the n-gram model", "n 元模型的 n"), low=1, high=5
-    ),
+    "order": Parameter(default=3, help=Text("of the n-gram model", "n 元模型的 n"), low=1, high=5),
 }
 
 
@@ -124,9 +122,7 @@ def _surprisal(order: int) -> np.ndarray:
 
 
 def _surprisal_step(bits: np.ndarray, order: int) -> Step:
-    rows = [
-        (word, 2.0 ** -value, value) for word, value in zip(WORDS, bits.tolist(), strict=True)
-    ]
+    rows = [(word, 2.0**-value, value) for word, value in zip(WORDS, bits.tolist(), strict=True)]
     return Step(
         title=Text("What a model finds surprising", "模型觉得意外的词"),
         text=Text(
@@ -151,13 +147,9 @@ def _surprisal_step(bits: np.ndarray, order: int) -> Step:
     )
 
 
-def _correlations(
-    times: np.ndarray, bits: np.ndarray, lengths: np.ndarray, measure: Text
-) -> Step:
+def _correlations(times: np.ndarray, bits: np.ndarray, lengths: np.ndarray, measure: Text) -> Step:
     r, by_length = correlation(bits, times), correlation(lengths, times)
-    without = [
-        correlation(np.delete(bits, i), np.delete(times, i)) for i in range(len(WORDS))
-    ]
+    without = [correlation(np.delete(bits, i), np.delete(times, i)) for i in range(len(WORDS))]
     known = [value for value in without if value is not None]
     return Step(
         title=Text("Do they go together?", "两者相关吗？"),
@@ -207,7 +199,9 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
     share = p = None
     if r is not None:
         # Every order of the times was as likely if the two have nothing to do with each other.
-        orders = [correlation(bits, times[list(order)]) for order in itertools.permutations(range(n))]
+        orders = [
+            correlation(bits, times[list(order)]) for order in itertools.permutations(range(n))
+        ]
         share = sum(abs(other or 0.0) >= abs(r) - 1e-12 for other in orders) / len(orders)
         left = 1 - r * r
         p = f_survival(r * r * (n - 2) / left, 1, n - 2) if left > 0 else 0.0
@@ -230,9 +224,15 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
             Table(
                 ("", Text("value", "值")),
                 [
-                    (Text("share of orders with |r| as large", "|r| 不小于此的排列所占份额"), share),
+                    (
+                        Text("share of orders with |r| as large", "|r| 不小于此的排列所占份额"),
+                        share,
+                    ),
                     (Text("p by the F test", "F 检验的 p"), p),
-                    (Text("least |r| with p < 0.05, n = 5", "n = 5 时 p < 0.05 所需的 |r|"), needed),
+                    (
+                        Text("least |r| with p < 0.05, n = 5", "n = 5 时 p < 0.05 所需的 |r|"),
+                        needed,
+                    ),
                     (Text("words for p < 0.05 at r = 0.2", "r = 0.2 时 p < 0.05 所需的词数"), many),
                 ],
             )

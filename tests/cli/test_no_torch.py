@@ -35,6 +35,7 @@ LIGHT = {
             "mix",
             "rescore",
             "surprisal",
+            "gradcheck",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),

@@ -44,6 +44,7 @@ COMMANDS = {
     "compare-vectors": "spaces_command",
     "align": "spaces_command",
     "lesson": "lesson_command",
+    "gradcheck": "gradcheck_command",
 }
 
 

@@ -36,6 +36,7 @@ LIGHT = {
             "rescore",
             "surprisal",
             "gradcheck",
+            "plot",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),

@@ -45,6 +45,7 @@ COMMANDS = {
     "align": "spaces_command",
     "lesson": "lesson_command",
     "gradcheck": "gradcheck_command",
+    "plot": "plot_command",
 }
 
 

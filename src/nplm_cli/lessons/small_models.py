@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nplm_cli.config import ModelConfig
 from nplm_cli.models import build
+from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM, WindowEncoder, product
 
@@ -62,3 +63,10 @@ def hidden_of(model: FeedforwardLM, x_NI: Tensor) -> Tensor:
 def pre_activation(model: FeedforwardLM, x_NI: Tensor, layer: int = 0) -> Tensor:
     """Weighted sums z = W x + b (N, H) of a hidden layer, from what that layer reads (N, I)."""
     return product(encoder_of(model).layers[layer], [x_NI])
+
+
+def slope(activation: str, z: Tensor) -> Tensor:
+    """Derivative of an activation at each z, by autograd, as back-propagation multiplies by it."""
+    z = z.detach().clone().requires_grad_()
+    (found,) = torch.autograd.grad(ACTIVATIONS[activation](z).sum(), z)
+    return found

@@ -9,6 +9,7 @@ LSTM i, f, g, o.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +25,17 @@ def rnn_step(
     return activation(a_BH + h_BH @ recurrent_HH.T)
 
 
-def gru_step(a_BG: Tensor, h_BH: Tensor, recurrent_GH: Tensor) -> Tensor:
-    """Return h_t of a gated recurrent unit, from a = W x_t + b and h = h_{t-1}::
+class GruStep(NamedTuple):
+    """Gates, candidate and new state of a gated recurrent unit, each of shape (B, H)."""
+
+    r: Tensor
+    z: Tensor
+    n: Tensor
+    h: Tensor
+
+
+def gru_gates(a_BG: Tensor, h_BH: Tensor, recurrent_GH: Tensor) -> GruStep:
+    """Return all of one step of a gated recurrent unit, from a = W x_t + b and h = h_{t-1}::
 
         r = sigmoid(a_r + U_r h)        z = sigmoid(a_z + U_z h)
         n = tanh(a_n + r * (U_n h))     h_t = (1 - z) * n + z * h
@@ -37,7 +47,12 @@ def gru_step(a_BG: Tensor, h_BH: Tensor, recurrent_GH: Tensor) -> Tensor:
     u_r, u_z, u_n = (h_BH @ recurrent_GH.T).chunk(3, dim=-1)
     reset, update = torch.sigmoid(a_r + u_r), torch.sigmoid(a_z + u_z)
     candidate = torch.tanh(a_n + reset * u_n)
-    return (1 - update) * candidate + update * h_BH
+    return GruStep(reset, update, candidate, (1 - update) * candidate + update * h_BH)
+
+
+def gru_step(a_BG: Tensor, h_BH: Tensor, recurrent_GH: Tensor) -> Tensor:
+    """Return h_t of a gated recurrent unit (``gru_gates``)."""
+    return gru_gates(a_BG, h_BH, recurrent_GH).h
 
 
 def lstm_cell(c: Tensor, input_gate: Tensor, forget: Tensor, candidate: Tensor) -> Tensor:
@@ -50,14 +65,25 @@ def lstm_hidden(c: Tensor, output_gate: Tensor) -> Tensor:
     return output_gate * torch.tanh(c)
 
 
-def lstm_step(
+class LstmStep(NamedTuple):
+    """Gates, candidate, new cell and new state of a long short-term memory, each (B, H)."""
+
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+    c: Tensor
+    h: Tensor
+
+
+def lstm_gates(
     a_BG: Tensor,
     h_BH: Tensor,
     c_BH: Tensor,
     recurrent_GH: Tensor,
     peephole: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return h_t and c_t of a long short-term memory with forget gate (Gers et al. 2000), from
+) -> LstmStep:
+    """Return all of one step of a long short-term memory with forget gate (Gers et al. 2000), from
     a = W x_t + b, h = h_{t-1} and c = c_{t-1}::
 
         i = sigmoid(a_i + U_i h + P_i c)    f = sigmoid(a_f + U_f h + P_f c)
@@ -70,10 +96,24 @@ def lstm_step(
     i, f, g, o = (a_BG + h_BH @ recurrent_GH.T).chunk(4, dim=-1)
     if peephole is not None:
         i, f = i + _seen(c_BH, peephole[0]), f + _seen(c_BH, peephole[1])
-    c_BH = lstm_cell(c_BH, torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g))
+    i, f, g = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)
+    c_BH = lstm_cell(c_BH, i, f, g)
     if peephole is not None:
         o = o + _seen(c_BH, peephole[2])
-    return lstm_hidden(c_BH, torch.sigmoid(o)), c_BH
+    o = torch.sigmoid(o)
+    return LstmStep(i, f, g, o, c_BH, lstm_hidden(c_BH, o))
+
+
+def lstm_step(
+    a_BG: Tensor,
+    h_BH: Tensor,
+    c_BH: Tensor,
+    recurrent_GH: Tensor,
+    peephole: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return h_t and c_t of a long short-term memory (``lstm_gates``)."""
+    step = lstm_gates(a_BG, h_BH, c_BH, recurrent_GH, peephole)
+    return step.h, step.c
 
 
 def _seen(c_BH: Tensor, weight: Tensor) -> Tensor:

@@ -36,6 +36,8 @@ LIGHT = {
             "rescore",
             "surprisal",
             "explain",
+            "gradcheck",
+            "plot",
         ]
     },
     "neighbors": ("neighbors", "RUN", "书"),

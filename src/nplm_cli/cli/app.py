@@ -45,6 +45,8 @@ COMMANDS = {
     "align": "spaces_command",
     "lesson": "lesson_command",
     "explain": "explain_command",
+    "gradcheck": "gradcheck_command",
+    "plot": "plot_command",
 }
 
 

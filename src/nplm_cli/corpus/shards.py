@@ -8,7 +8,7 @@ vocabulary has fewer than 65,536 entries, else uint32.
 import contextlib
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -99,6 +99,14 @@ def beginning(part: Part, tokens: int) -> Part:
     starts = part.starts[: sentences + 1]
     end = int(starts[-1])
     return Part(part.ids_N[:end], starts, part.file_starts[part.file_starts < end], 0)
+
+
+def sentences_of_ids(sentences: Sequence[Sequence[int]]) -> Part:
+    """Sentences of ids as one file; each gets its ``</s>``. No characters are counted."""
+    ended = [[*sentence, EOS_ID] for sentence in sentences]
+    starts = np.cumsum([0, *map(len, ended)], dtype=np.int64)
+    flat = np.array([i for sentence in ended for i in sentence], np.int64)
+    return Part(flat, starts, np.zeros(min(len(ended), 1), np.int64), 0)
 
 
 def encode_sentences(sentences: "Iterable[Sentence]", vocabulary: Vocabulary) -> Part:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nplm_cli.corpus.batches import scoring_batches
-from nplm_cli.corpus.shards import Part
-from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.corpus.shards import sentences_of_ids
 from nplm_cli.errors import ConfigError
 from nplm_cli.query.scorer import BATCH_TOKENS, NeuralScorer, Scorer
 
@@ -30,15 +29,13 @@ def sentence_vectors(
             "an n-gram count model has no hidden state, so no sentence vectors; "
             "train --arch ffn, rnn, gru, lstm, attention or transformer for them"
         )
-    starts = np.concatenate([[0], np.cumsum([len(s) + 1 for s in sentences])]).astype(np.int64)
-    flat = np.array([i for sentence in sentences for i in (*sentence, EOS_ID)], np.int64)
-    part = Part(flat, starts, np.zeros(min(len(sentences), 1), np.int64), 0)
+    part = sentences_of_ids(sentences)
     vectors_ND = np.zeros((len(sentences), scorer.width), np.float32)
     for batch, positions in scoring_batches(part, "sentence", batch_tokens):
         hidden_BTD = scorer.hidden(batch.ids_BT)
         lengths_B = np.count_nonzero(batch.targets_BT >= 0, axis=1)
         # The last prediction of a row is </s>, made after the last word.
         ends_B = positions[np.cumsum(lengths_B) - 1]
-        rows_B = np.searchsorted(starts, ends_B, side="right") - 1
+        rows_B = np.searchsorted(part.starts, ends_B, side="right") - 1
         vectors_ND[rows_B] = hidden_BTD[np.arange(len(lengths_B)), lengths_B - 1]
     return vectors_ND

@@ -3,6 +3,7 @@
 Needs the extra ``report`` (matplotlib, scikit-learn); both are loaded when first used.
 """
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 from nplm_cli.errors import ConfigError
@@ -13,11 +14,10 @@ __all__ = ["require", "write_report"]
 NEEDED = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
 
 
-def require() -> None:
-    """Check that what draws a report is installed, without loading it. Raises ConfigError."""
-    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
+def require(what: str = "the report", modules: Iterable[str] = tuple(NEEDED)) -> None:
+    """Check that what draws ``what`` is installed, without loading it. Raises ConfigError."""
+    missing = [NEEDED[module] for module in modules if find_spec(module) is None]
     if missing:
         raise ConfigError(
-            f"the report needs {' and '.join(missing)}, not installed: "
-            f"pip install {' '.join(missing)}"
+            f"{what} needs {' and '.join(missing)}, not installed: pip install {' '.join(missing)}"
         )

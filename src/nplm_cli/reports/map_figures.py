@@ -50,7 +50,7 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
         for neighbor in query["lists"].get(arch, [])[:LINES]
         if neighbor["word"] in index
     ]
-    place = _Frame(data[method])
+    place = Frame(data[method])
     points = [place(x, y) for x, y in data[method]]
 
     def paint(figure: "Figure") -> None:
@@ -68,7 +68,7 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
         taken += [(x - 4, y - 4, x + 4, y + 4) for x, y in (points[row] for row in queries)]
         for row in [*queries, *others]:
             bold = row in queries
-            _label(axes, words[row], points[row], taken, bold=bold)
+            place_label(axes, words[row], points[row], taken, bold=bold)
         if method == "pca":
             shares = " + ".join(f"{share:.0%}" for share in data["pca_explained"])
             axes.text(MAP_SIZE[0] - 6, 5, shares, ha="right", size=8.5, color=COLOURS["muted"])
@@ -78,7 +78,7 @@ def _map(corpus: Corpus, arch: str, number: int, method: str, texts: Texts) -> D
     return draw(f"{corpus['key']}-{method}-{number + 1}", title, text, MAP_SIZE, paint)
 
 
-class _Frame:
+class Frame:
     """From the coordinates of a map to points of the drawing, with room for labels at the rim."""
 
     def __init__(self, points: Sequence[Sequence[float]], rim: float = 26.0):
@@ -89,13 +89,14 @@ class _Frame:
         self.rim = rim
 
     def __call__(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the map is in the drawing."""
         return (
             self.rim + (x - self.low[0]) * self.scale[0],
             self.rim + (y - self.low[1]) * self.scale[1],
         )
 
 
-def _label(
+def place_label(
     axes: "Axes", word: str, point: tuple[float, float], taken: list[Box], *, bold: bool
 ) -> None:
     """Write a word at the first free place around its point; a query is written anyhow."""

@@ -84,7 +84,7 @@ def draw(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_settings(name)), warnings.catch_warnings():
+    with rc_context(drawing_settings(name)), warnings.catch_warnings():
         # The reader's fonts draw the letters; that ours lack some is of no account.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -106,7 +106,8 @@ def label_size(text: str, points: float) -> tuple[float, float]:
     return round(ems * points, 3), 1.2 * points
 
 
-def _settings(name: str) -> Any:
+def drawing_settings(name: str) -> Any:
+    """matplotlib's settings for the drawing of a name: house colours, no global state."""
     ink, muted, line = COLOURS["ink"], COLOURS["muted"], COLOURS["line"]
     return {
         "svg.fonttype": "none",

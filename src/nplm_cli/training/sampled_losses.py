@@ -140,14 +140,14 @@ class _LinearNce(torch.autograd.Function):
             ratio_MC = owner.logits_buffer(len(hidden_MD), weight_CD)
             torch.addmm(bias_C, hidden_MD, weight_CD.T, out=ratio_MC)
             at_targets = (torch.arange(len(place_M), device=place_M.device), place_M)
-            own_M = ratio_MC[at_targets].float()
+            own_M = _at_least_fp32(ratio_MC[at_targets])
             # A target that was not drawn is no noise.
             ratio_MC.masked_fill_(~drawn_C, -math.inf)
             score_M = own_M + log_pi_C[place_M]
             # In Z the target counts as it is, drawn or not; so the expectation is Z.
             noise_M = ratio_MC[at_targets]
             ratio_MC[at_targets] = -math.inf
-            log_z_M = torch.logaddexp(torch.logsumexp(ratio_MC, 1).float(), score_M)
+            log_z_M = torch.logaddexp(_at_least_fp32(torch.logsumexp(ratio_MC, 1)), score_M)
             ratio_MC[at_targets] = noise_M
             total += (log_z_M - score_M).sum(dtype=torch.float64)
             delta_MC = ratio_MC.sigmoid_()
@@ -164,6 +164,10 @@ class _LinearNce(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         scaled = [grad * grad_outputs[0].to(grad.dtype) for grad in ctx.saved_tensors]
         return (*scaled, None, None, None, None)
+
+
+def _at_least_fp32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def sampled_loss(

@@ -63,7 +63,7 @@ class Backward:
     """
 
     def __init__(self, activation: str, layers: int, hidden: int, seed: int, **settings: Any):
-        shape = {"order": 3, "dim": 16, "hidden": hidden, "layers": layers}
+        shape: dict[str, Any] = {"order": 3, "dim": 16, "hidden": hidden, "layers": layers}
         model = small_model(VOCABULARY, {}, activation=activation, **shape, **settings)
         assert isinstance(model, FeedforwardLM)
         generator = torch.Generator().manual_seed(seed)

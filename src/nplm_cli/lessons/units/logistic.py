@@ -5,6 +5,7 @@ The data are points of a plane, inside or outside a circle, drawn here.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 from functools import partial
 
 import torch
@@ -251,7 +252,7 @@ def _language_models() -> Step:
     hidden, _ = words(torch.arange(4)[:, None], words.initial_state(4))
     scores = words.logits(hidden[:, -1])
     off = (scores - words.output_weight.T).abs().max().item()
-    shape = {"order": ORDER, "dim": DIM, "hidden": HIDDEN, "output_bias": False}
+    shape: dict[str, Any] = {"order": ORDER, "dim": DIM, "hidden": HIDDEN, "output_bias": False}
     counts = {
         layers: parameters(small_model(VOCABULARY, {}, layers=layers, **shape)) for layers in (0, 1)
     }

@@ -1,0 +1,63 @@
+"""Attention maps: which words each head of each layer looks at."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.errors import ConfigError
+from nplm_cli.lessons.lesson import Language, Text
+from nplm_cli.plots.figure import Plot, colour_bar, frame, heat, turned
+from nplm_cli.plots.reading import labels, network_of, open_run, read_text
+from nplm_cli.query.predict import Prompt
+from nplm_cli.reports.svg import label_size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TITLE = Text("Attention", "注意力")
+DESCRIPTION = Text(
+    "Row: the word that is read; column: the word it looks at. Each row sums to 1.",
+    "行：正在读的词；列：它所看的词。每行之和为 1。",
+)
+
+
+def attention(folder: Path, text: str, lang: Language) -> tuple[Plot, Prompt]:
+    """Weights of every layer and head over the boundary and the words of a text.
+
+    Raises ArtifactError for an architecture without attention, ConfigError for a text that is
+    longer than the window.
+    """
+    import torch
+
+    run = open_run(folder, ("attention", "transformer"), "attention maps")
+    prompt = read_text(run, text)
+    model = network_of(run)
+    weights_of = getattr(model, "attention_weights", None)
+    if weights_of is None:
+        raise ConfigError(f"{folder}: --arch {run.arch} does not show its attention: ask attention")
+    with torch.no_grad():
+        layers = [
+            a_BHTT[0].tolist() for a_BHTT in weights_of(torch.tensor([[EOS_ID, *prompt.ids]]))
+        ]
+    words = labels(prompt)
+    side = max(96.0, 15.0 * len(words))
+    margin = 12 + max(label_size(word, 9.5)[0] for word in words)
+    cell = (side + margin + 10, side + margin + 26)
+    size = (len(layers[0]) * cell[0] + 60, len(layers) * cell[1] + 40)
+
+    def paint(figure: "Figure") -> None:
+        for row, heads in enumerate(layers):
+            for column, values in enumerate(heads):
+                box = (margin + column * cell[0], 46 + row * cell[1], side, side)
+                axes = frame(figure, size, box)
+                mesh = heat(axes, values, 0, 1, rows=words, columns=words)
+                turned(axes)
+                name = Text(
+                    f"layer {row + 1}, head {column + 1}", f"第 {row + 1} 层，第 {column + 1} 头"
+                )
+                axes.set_title(name.within(lang), size=9.5, pad=4)
+        colour_bar(figure, mesh, size, (size[0] - 44, 46, 10, side))
+
+    record = {"run": str(folder), "words": words, "layers": layers}
+    title, description = TITLE.within(lang), DESCRIPTION.within(lang)
+    return Plot("attention", title, description, size, record, paint), prompt

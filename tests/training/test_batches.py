@@ -319,3 +319,13 @@ def test_scoring_covers_every_position_once(make_part, files, policy, max_tokens
             assert batch.fresh_B.tolist() == [int(positions[0]) in bounds]
         assert batch.ids_BT.size <= max_tokens or len(batch.ids_BT) == 1
     assert (seen == 1).all()
+
+
+def test_little_of_a_batch_of_sentences_is_padding(make_part):
+    part = numbered(make_part, [[n % 60 for n in range(1, 1500)]])
+    batches = [batch for batch, _ in scoring_batches(part, "sentence", 8192)]
+    assert sum((batch.targets_BT >= 0).sum() for batch in batches) == part.predictions
+    for batch in batches[:-1]:
+        assert len(batch.ids_BT) >= 32  # as many as products need
+        if len(batch.ids_BT) > 32:
+            assert (batch.targets_BT >= 0).sum() >= 0.95 * batch.ids_BT.size

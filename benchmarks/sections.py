@@ -95,7 +95,8 @@ def scoring(settings: Settings) -> list[Row]:
     """Exact scoring of held-out text: the torch evaluator and the numpy scorer beside plain torch.
 
     The peer is a loop over the same batches: the model's forward, then ``log_softmax`` of all
-    words. Under both context policies, by the clock of ``--cpu-time`` or of the wall.
+    words. Under both context policies, by the clock of ``--cpu-time`` or of the wall. A row
+    says what the matrix products alone allow, one for each token.
     """
     sentences = 100 if settings.quick else 600
     starts = settings.part.starts[: sentences + 1]
@@ -120,7 +121,43 @@ def scoring(settings: Settings) -> list[Row]:
                 peer = rate(part.predictions, plain, clock)
                 what = f"{name}, {policy}, {label}"
                 rows.append(compared(what, "tokens/s", settings.turns, ours, peer))
+            alone = rate(PRODUCT_ROWS, products_alone(config, policy), clock)
+            median = statistics.median(alone() for _ in range(2 * settings.turns + 1))
+            what = f"{name}, {policy}, the products alone, numpy"
+            rows.append([what, shown(median), "-", "tokens/s", "-", "-"])
     return rows
+
+
+PRODUCT_ROWS = 1024
+
+
+def products_alone(config: Config, policy: Context) -> Callable[[], None]:
+    """Nothing but the products with the weights that ``PRODUCT_ROWS`` tokens take.
+
+    As many rows at once as nplm has, under ``stream`` one in the recurrent product.
+    """
+    model = config.model.resolved()
+    sizes = [(256, model.hidden, model.dim)] if model.tie else []
+    sizes.append((PRODUCT_ROWS, model.dim if model.tie else model.hidden, VOCABULARY))
+    if model.arch == "lstm":
+        gates = 4 * model.hidden
+        sizes.append((256, model.dim, gates))
+        sizes.append((1 if policy == "stream" else 128, model.hidden, gates))
+    else:
+        sizes.append((256, (model.order - 1) * model.dim, model.hidden))
+    random = np.random.default_rng(1)
+    matrices = [
+        (random.standard_normal((m, k), np.float32), random.standard_normal((k, n), np.float32),
+         np.empty((m, n), np.float32))
+        for m, k, n in sizes
+    ]  # fmt: skip
+
+    def work() -> None:
+        for left, right, out in matrices:
+            for _ in range(PRODUCT_ROWS // len(left)):
+                np.matmul(left, right, out=out)
+
+    return work
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ the time of all threads of the process, which another program's load changes les
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from machine import ROOT, describe, environment, interquartile, peers_python, table
 
 SAMPLES = ROOT / "sample_corpora" / "en" / "segmented"
+CHINESE_SAMPLES = ROOT / "sample_corpora" / "zh" / "raw"
 SENTENCE = "The old farmer sold three horses ."
 WORD = "horses"
 CHINESE = "今天我们喜欢北京"
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="run directory to ask")
     parser.add_argument("--sentence", default=SENTENCE, help="sentence to score")
     parser.add_argument("--word", default=WORD, help="word whose neighbours are asked for")
-    parser.add_argument("--chinese", type=Path, help="run of raw Chinese: a raw sentence, too")
+    parser.add_argument("--chinese", type=Path, help="run of raw Chinese to ask (two small ones)")
     parser.add_argument("--vectors", type=int, default=400_000, help="rows of the vector file")
     parser.add_argument("--peers", help="python that has gensim or kenlm (this one, if it has)")
     parser.add_argument("--kenlm", type=Path, help="model of kenlm's (one of the sample's counts)")
@@ -50,7 +52,7 @@ def main() -> None:
               f"weights of {weights:.1f} MB\n")  # fmt: skip
         commands = _commands(str(run), options.sentence, options.word)
         commands |= _more(options, Path(folder))
-        wall, cpu = _measure(commands, turns)
+        wall, cpu = _measure(commands, turns, Path(folder) / "bytecode")
     rows = []
     for name, values in wall.items():
         median = statistics.median(values)
@@ -88,8 +90,9 @@ def _more(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     path = folder / "v.npy"
     write_vectors(path, options.vectors)
     commands = {f"nplm neighbors, {options.vectors:,} x 300": [*nplm, "neighbors", str(path), "w7"]}
-    if options.chinese:
-        commands["nplm score, raw Chinese"] = [*nplm, "score", str(options.chinese), CHINESE]
+    chinese = {"": options.chinese} if options.chinese else _small_chinese(folder)
+    for name, run in chinese.items():
+        commands[f"nplm score, raw Chinese{name}"] = [*nplm, "score", str(run), CHINESE]
     gensim = peers_python(options.peers, "gensim")
     if gensim:
         save = (
@@ -127,8 +130,18 @@ def write_vectors(path: Path, rows: int, dim: int = 300) -> None:
     path.with_suffix(".words.txt").write_text("".join(f"w{i}\n" for i in range(rows)), "utf-8")
 
 
-def _small_run(folder: Path, *settings: str) -> Path:
-    texts = [str(SAMPLES / f"{name}.txt") for name in ("train", "valid")]
+def _small_chinese(folder: Path) -> dict[str, Path]:
+    """A run whose words jieba cuts, and one of rjieba's where that is installed."""
+    cutters = [name for name in ("jieba", "rjieba") if importlib.util.find_spec(name)]
+    steps = ("--steps", "20", "--tokenizer")
+    return {
+        f", {name}": _small_run(folder / name, *steps, name, samples=CHINESE_SAMPLES)
+        for name in cutters
+    }
+
+
+def _small_run(folder: Path, *settings: str, samples: Path = SAMPLES) -> Path:
+    texts = [str(samples / f"{name}.txt") for name in ("train", "valid")]
     command = [sys.executable, "-m", "nplm_cli", "train", texts[0], "--valid", texts[1]]
     command += [*(settings or ("--steps", "20")), "-q", "-o", str(folder)]
     subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)
@@ -145,16 +158,21 @@ def _small_model(folder: Path) -> Path:
 
 
 def _measure(
-    commands: dict[str, list[str]], turns: int
+    commands: dict[str, list[str]], turns: int, bytecode: Path
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Wall-clock and CPU seconds of each command in each turn."""
+    """Wall-clock and CPU seconds of each command in each turn.
+
+    As after an installation, all modules are compiled, by the turn that is not counted.
+    """
+    variables = {**environment(), "PYTHONPYCACHEPREFIX": str(bytecode)}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     wall: dict[str, list[float]] = {name: [] for name in commands}
     cpu: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(turns + 1):
         for name, command in commands.items():
             before = os.times()
             began = time.perf_counter()
-            done = subprocess.run(command, env=environment(), capture_output=True, check=False)
+            done = subprocess.run(command, env=variables, capture_output=True, check=False)
             seconds = time.perf_counter() - began
             after = os.times()
             if done.returncode:

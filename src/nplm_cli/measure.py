@@ -30,8 +30,10 @@ from nplm_cli.query.readers import (
 from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer, score_baselines
 
-# Predictions times parameters up to which numpy is done before torch is imported: about a second.
-NUMPY_WORK = 50_000_000_000
+# Predictions times parameters up to which numpy is done before torch, whose import takes 1.5 s.
+# least measured on two cores, of nine networks under both policies, was 2.9e11 (an LSTM
+# of 256 units, stream); for most numpy stays ahead (docs/results.md, "Questions").
+NUMPY_WORK = 300_000_000_000
 
 
 def part_ledger(
@@ -79,6 +81,7 @@ def part_ledger(
         source = _statistics_source(run.components, dynamic)
         result["dynamic"] = {**dynamic.to_json(), "statistics": source}
     result["self_normalisation"] = self_normalisation
+    result["engine"] = None
     return result
 
 
@@ -126,6 +129,9 @@ def evaluate_text(
     result = part_ledger(
         run, part, nll_N, policy, caches=caches, dynamic=dynamic, self_normalisation=figures
     )
+    follows = dynamic is not None or scores is not None
+    by_torch = (_torch_reads(of, part, device, follows=follows) for of in run.components)
+    result["engine"] = "torch" if any(by_torch) else "numpy"
     if result["oov_share"] > OOV_WARNING_SHARE:
         cure = (
             "compare by ppl_oov_adjusted or bits_per_char, not by ppl"
@@ -199,17 +205,21 @@ def text_log_probs(
     if dynamic is not None and source is None:
         raise ConfigError("--dynamic: counts have no weights that could follow the text")
     readers = []
-    # What follows the text or is asked for its states is torch's.
-    plain = dynamic is None and on_states is None
+    follows = dynamic is not None or on_states is not None
     for number, run in enumerate(runs, 1):
         what = (
             "evaluating" if len(runs) == 1 else f"evaluating {number} of {len(runs)} ({run.arch})"
         )
-        if not run.config.model.neural or (plain and numpy_is_sooner(run, part, device)):
-            readers.append(numpy_reader(open_scorer(run)))
-        else:
+        if _torch_reads(run, part, device, follows=follows):
             readers.append(_torch_reader(run, dynamic, device, on_event, what, on_states))
+        else:
+            readers.append(numpy_reader(open_scorer(run)))
     return component_log_probs(part, context, readers, caches, source=source)
+
+
+def _torch_reads(run: Run, part: Part, device: str, *, follows: bool) -> bool:
+    """Whether torch reads a text; what ``follows`` it or is asked for its states is torch's."""
+    return run.config.model.neural and (follows or not numpy_is_sooner(run, part, device))
 
 
 def numpy_is_sooner(run: Run, part: Part, device: str) -> bool:

@@ -211,7 +211,7 @@ REFUSED = {
     "attention": (("--arch", "attention", "--dim", "4"), "--arch attention"),
     "counts": (("--arch", "ngram"), "counts"),
     "far": (("--far", "3", "--averages", "1"), "--far 3"),
-    "no layer": (("--layers", "0"), "--layers 0"),
+    "no layer": (("--layers", "0"), "--layers 0: a hidden layer is what tables save"),
     "adaptive": (("--softmax", "adaptive", "--cutoffs", "3,6"), "--softmax adaptive"),
 }
 

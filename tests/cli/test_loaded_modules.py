@@ -15,7 +15,11 @@ VECTORS = ALWAYS | {
     "opening",
     "vectors",
     "vectors.keyed",
+    "corpus",
+    "corpus.word_kernels",
+    "vectors.line_words",
     "vectors.nearest",
+    "vectors.row_lengths",
     "vectors.scan",
     "vectors.unknown",
 }
@@ -68,7 +72,7 @@ LOADED = {
     "neighbors": (("neighbors", "RUN", "书"), VECTORS | RUN, {"numpy"}),
     "neighbors of a file": (
         ("neighbors", "NPY", "书"),
-        VECTORS | {"vectors.arrays", "vectors.formats", "vectors.text"},
+        VECTORS - {"artifacts"} | {"vectors.arrays", "vectors.formats", "vectors.text"},
         {"numpy"},
     ),
     "score": (

@@ -44,6 +44,13 @@ def test_figures_of_a_network(nplm, ffn, tmp_path):
     lost = math.log2(record["arpa_ppl"] / record["model_ppl"])
     assert record["bits_lost"] == pytest.approx(lost, abs=1e-9)
     assert str(out) in result.err
+    # The weight was chosen on the other sentences, and these are half of all.
+    held_out = record["held_out"]
+    assert 0 < held_out["predictions"] < record["predictions"]
+    assert float(shown["held_out arpa_ppl"]) == pytest.approx(held_out["arpa_ppl"], rel=1e-5)
+    given = ("--network-weight", record["network_weight"])
+    same = nplm("export", ffn, out, "--format", "arpa", *given, "--json").ok().json
+    assert same == record | {"held_out": None}
     smaller = nplm("export", ffn, out, "--format", "arpa", "--order", 2, "--json").ok().json
     assert smaller["ngrams"] == record["ngrams"][:2]
     alone = ("--network-weight", 1)

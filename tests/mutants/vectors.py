@@ -19,7 +19,7 @@ MUTANTS = (
     mutant(
         "cosine without lengths",
         "long vectors are near to everything",
-        ("vectors/nearest.py", "lengths_N = _lengths(rows_ND) * _lengths(query_D)", "lengths_N = np.full(len(rows_ND), _lengths(query_D))"),
+        ("vectors/nearest.py", "lengths_N = exact_lengths(rows_ND) * exact_lengths(query_D)", "lengths_N = np.full(len(rows_ND), exact_lengths(query_D))"),
         tests="vectors worked",
     ),
     mutant(
@@ -51,6 +51,18 @@ MUTANTS = (
         "a pair with an unknown word counts as unrelated words",
         ("vectors/ratings.py", "x.mean() if enough else 0.0", "0.0"),
         tests="vectors/test_ratings.py",
+    ),
+    mutant(
+        "words told apart by seven bytes",
+        "a file whose long words begin alike is refused, or a repeated word is taken",
+        ("vectors/line_words.py", "keys_W[longer] = cells_of", "keys_W[longer[:0]] = 0 * cells_of"),
+        tests="vectors/test_line_words.py",
+    ),
+    mutant(
+        "a word found within a word",
+        "the vector of another word is asked",
+        ("vectors/line_words.py", 'line = f"\\n{word}\\n".encode()', 'line = f"\\n{word}".encode()'),
+        tests="vectors/test_line_words.py vectors/test_keyed.py",
     ),
     # Vector spaces side by side.
     mutant(

@@ -16,7 +16,7 @@ from nplm_cli.corpus.batches import (
     scoring_batches,
     sentence_batch,
 )
-from nplm_cli.corpus.shards import Part
+from nplm_cli.corpus.shards import Part, every_second
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.evaluation.evaluator import evaluate
 from nplm_cli.models import build
@@ -319,3 +319,26 @@ def test_scoring_covers_every_position_once(make_part, files, policy, max_tokens
             assert batch.fresh_B.tolist() == [int(positions[0]) in bounds]
         assert batch.ids_BT.size <= max_tokens or len(batch.ids_BT) == 1
     assert (seen == 1).all()
+
+
+def test_little_of_a_batch_of_sentences_is_padding(make_part):
+    part = numbered(make_part, [[n % 60 for n in range(1, 1500)]])
+    batches = [batch for batch, _ in scoring_batches(part, "sentence", 8192)]
+    assert sum((batch.targets_BT >= 0).sum() for batch in batches) == part.predictions
+    for batch in batches[:-1]:
+        assert len(batch.ids_BT) >= 32  # as many as products need
+        if len(batch.ids_BT) > 32:
+            assert (batch.targets_BT >= 0).sum() >= 0.95 * batch.ids_BT.size
+
+
+def test_every_second_sentence(make_part):
+    part = make_part([[2, 3], [4], []], [[5, 6, 7], [8]])
+    even, odd = every_second(part, 0), every_second(part, 1)
+    e = EOS_ID
+    assert even.ids_N.tolist() == [2, 3, e, e, 8, e]
+    assert even.starts.tolist() == [0, 3, 4, 6]
+    assert odd.ids_N.tolist() == [4, e, 5, 6, 7, e]
+    assert odd.starts.tolist() == [0, 2, 6]
+    assert even.file_starts.tolist() == odd.file_starts.tolist() == [0]
+    alone = every_second(make_part([[2]]), 1)
+    assert (alone.predictions, alone.sentences, alone.file_starts.tolist()) == (0, 0, [])

@@ -125,6 +125,13 @@ def test_numpy_reads_short_texts_and_torch_the_others(train, tmp_path, monkeypat
     expected = open_scorer(run).nll(part, "sentence")
     np.testing.assert_array_equal(found[work], 0.0 - expected)
     np.testing.assert_allclose(found[work - 1], -expected, atol=1e-5)
+    figures = {}
+    for limit, engine in ((work, "numpy"), (work - 1, "torch")):
+        monkeypatch.setattr(measure, "NUMPY_WORK", limit)
+        text, format = [str(tmp_path / "t.txt")], {"format": "segmented"}
+        figures[engine] = measure.evaluate_text(run, text, corpus_changes=format, device="cpu")
+        assert figures[engine]["engine"] == engine
+    assert figures["numpy"]["ppl"] == pytest.approx(figures["torch"]["ppl"], rel=1e-5)
 
 
 @pytest.mark.parametrize("context", ["sentence", "stream"])

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nplm_cli.errors import ArtifactError, ConfigError, UnknownWordError
-from nplm_cli.vectors import nearest, scan
-from nplm_cli.vectors.keyed import KeyedVectors, is_plain_word
+from nplm_cli.vectors import nearest, row_lengths, scan
+from nplm_cli.vectors.keyed import KeyedVectors
+from nplm_cli.vectors.line_words import LineWords
+from nplm_cli.vectors.sampling import is_plain_word
 
 METRICS = ["cosine", "euclidean", "correlation"]
 
@@ -72,7 +74,9 @@ def test_equal_rows_tie_wherever_they_stand(metric, dim, monkeypatch):
     # Small blocks, so that equal rows fall into different ones and onto their edges.
     monkeypatch.setattr(scan, "_FEWEST_ROWS", 1)
     monkeypatch.setattr(scan, "_BLOCK_SCORES", 1)
-    monkeypatch.setattr(nearest, "_COPY_NUMBERS", 7 * dim)
+    monkeypatch.setattr(scan, "_SINGLE_ROWS", 100)
+    monkeypatch.setattr(scan, "_PART_NUMBERS", 9 * dim)
+    monkeypatch.setattr(row_lengths, "COPY_NUMBERS", 7 * dim)
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((3000, dim)).astype(np.float32)
     copies = np.sort(rng.choice(np.arange(1, 3000), 40, replace=False))
@@ -173,6 +177,54 @@ def test_errors_say_what_is_wrong():
         KeyedVectors(["a", "b", "c"], np.eye(2))
     with pytest.raises(ArtifactError, match="1 counts"):
         KeyedVectors(["a", "b"], np.eye(2), counts=[1])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_first_row_that_is_not_finite_is_named_wherever_it_stands(metric, bad, monkeypatch):
+    monkeypatch.setattr(scan, "_SINGLE_ROWS", 8)
+    monkeypatch.setattr(scan, "_PART_NUMBERS", 9)
+    vectors = np.random.default_rng(1).standard_normal((50, 3)).astype(np.float32)
+    vectors[[31, 40], 1] = bad
+    for queries in ([0], [40], [0, 1], [31, 2], []):
+        keyed = KeyedVectors([f"w{i}" for i in range(50)], vectors)
+        for _ in range(2):  # what a failed search has found out is not taken for the whole
+            with pytest.raises(ArtifactError, match=r"'w31' .row 31. holds nan or inf"):
+                keyed.neighbors(queries, 3, metric)
+    with pytest.raises(ArtifactError, match=r"'w31' .row 31. holds nan or inf"):
+        keyed.most_similar(["w1"], ["w2"])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_second_search_finds_what_the_first_did(metric):
+    vectors = np.random.default_rng(1).standard_normal((3000, 40)).astype(np.float32)
+    words = [str(i) for i in range(3000)]
+    keyed = KeyedVectors(words, vectors)
+    first = keyed.neighbors([7], 9, metric)
+    assert keyed.neighbors([7], 9, metric) == first
+    assert keyed.neighbors([7, 8], 9, metric)[:1] == first
+    assert KeyedVectors(words, vectors).neighbors([7, 8], 9, metric)[:1] == first
+
+
+def test_words_of_lines_serve_as_a_list_of_words_does():
+    words = ["the", "中国", "", "a b", "Donaudampfschifffahrt", "e\u0301", "<unk>"]
+    vectors = np.random.default_rng(1).standard_normal((7, 3)).astype(np.float32)
+    listed = KeyedVectors(words, vectors)
+    for k in (1, 30):  # with few look-ups, and with an index
+        lines = KeyedVectors(LineWords("".join(f"{word}\n" for word in words).encode()), vectors)
+        queries = words * k
+        assert lines.neighbors(queries, 4) == listed.neighbors(queries, 4)
+        assert [lines.index_of(word) for word in queries] == list(range(7)) * k
+    assert (lines.words, lines.index, len(lines)) == (words, listed.index, 7)
+    assert "中国" in lines
+    assert 3 not in lines
+    assert lines.index_of("中") is None
+    with pytest.raises(UnknownWordError, match=r"'thе'.*not in the vocabulary"):
+        lines.neighbors(["thе"])  # a Cyrillic letter
+    with pytest.raises(ArtifactError, match="'a' occurs twice"):
+        KeyedVectors(LineWords(b"a\nb\nc\nb\na\n"), np.eye(5))
+    with pytest.raises(ArtifactError, match="2 words but vectors of shape"):
+        KeyedVectors(LineWords(b"a\nb\n"), np.eye(3))
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ def _rows(record: dict[str, Any]) -> list[list[Any]]:
     for name, value in record.items():
         if name == "ngrams":
             rows += [[f"ngrams_{order}", count] for order, count in enumerate(value, 1)]
+        elif name == "held_out":  # the weight was chosen on the other sentences
+            rows += [[f"held_out {key}", figure] for key, figure in (value or {}).items()]
         else:
             rows.append([name, value])
     return rows

@@ -85,7 +85,7 @@ def export_cli(
             help="Of arpa: share of a network in its n-grams, the rest counts of its text.",
             min=0,
             max=1,
-            show_default="what suits the validation part; 1 without one",
+            show_default="what suits half of the validation part; 1 without one",
         ),
     ] = None,
     prune: Annotated[

@@ -21,6 +21,9 @@ from nplm_cli.corpus.vocabulary import EOS_ID
 POOL_BATCHES = 50
 # A full batch is gathered piece by piece; this bounds a piece.
 MAX_TOKENS = 16_384
+# A batch to be scored ends where padding would take more than this share of it, from so many rows
+# on, which products need to be efficient.
+_MAX_PADDING, _PADDED_ROWS = 0.05, 32
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def scoring_batches(
     """Batches that cover every prediction of a part once, with their positions in ``ids_N``.
 
     Positions come in the row-major order of the targets that count. Sentences are bucketed by
-    length; under ``stream`` each file is one row, read from its start in pieces.
+    length, and little of a batch is padding; under ``stream`` each file is one row, read from its
+    start in pieces.
     """
     if context == "sentence":
         lengths = np.diff(part.starts)
@@ -159,8 +163,13 @@ def scoring_batches(
         begin = 0
         while begin < len(order):
             # Sorted by length: the last row of a batch is its longest.
-            end = begin + 1
-            while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= max_tokens:
+            end, tokens = begin + 1, lengths[order[begin]]
+            while end < len(order):
+                rows_then, longest = end + 1 - begin, lengths[order[end]]
+                area, tokens = rows_then * longest, tokens + longest
+                padded = rows_then > _PADDED_ROWS and tokens < (1 - _MAX_PADDING) * area
+                if area > max_tokens or padded:
+                    break
                 end += 1
             rows = order[begin:end]
             starts, ends = part.starts[rows], part.starts[rows + 1]

@@ -7,7 +7,7 @@ import numpy as np
 
 from nplm_cli import events
 from nplm_cli.corpus.preparation import DATA_FOLDER
-from nplm_cli.corpus.shards import Part, check_ids, open_parts
+from nplm_cli.corpus.shards import Part, check_ids, every_second, open_parts
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.interchange.arpa import save_arpa
 from nplm_cli.interchange.backoff import BackoffModel, from_counts
@@ -39,9 +39,10 @@ def export_arpa(
     Kneser-Ney counts are written exactly (other counts have a back-off form only at order 1).
     Networks are averaged over the training text of the run, in n-grams that it has at least
     ``min_count`` times (1 unless given), and mixed with its counts: ``weight`` of the network, or
-    (None) what suits the validation part. ``threshold``: see ``prune``. Readers take each sentence
-    on its own, so perplexities are those of ``--context sentence``, on the validation part; None
-    without one.
+    (None) what suits every second sentence of the validation part, from the first on; ``held_out``
+    has perplexities on the others. ``threshold``: see ``prune``. Readers take each sentence on its
+    own, so perplexities are those of ``--context sentence``, on the validation part; None without
+    one.
 
     Raises ConfigError for settings and models without such a form, ArtifactError for a mixture and
     for a run without its text.
@@ -50,6 +51,7 @@ def export_arpa(
     check_words(run.vocabulary.tokens, "arpa")
     scorer = open_scorer(run)
     parts = _parts(run)
+    valid, held_out = parts.get("valid"), None
     if isinstance(scorer, NgramScorer):
         if order is not None or min_count is not None or weight is not None:
             raise ConfigError(
@@ -65,13 +67,16 @@ def export_arpa(
                 "those of its training text; export the run that nplm train wrote"
             )
         order = order or min(scorer.order or MAX_ORDER, MAX_ORDER)
+        tuning = valid
+        if weight is None and valid is not None and valid.sentences > 1:
+            tuning, held_out = every_second(valid, 0), every_second(valid, 1)
         model, weight = from_network(
             scorer,
             parts["train"],
             order=order,
             min_count=min_count or 1,
             weight=weight,
-            valid=parts.get("valid"),
+            valid=tuning,
             on_event=on_event,
         )
     if threshold is not None:
@@ -90,7 +95,8 @@ def export_arpa(
         "prune": threshold,
         "order": model.order,
         "ngrams": model.sizes,
-        **_loss(scorer, model, parts.get("valid"), on_event),
+        **_loss(scorer, model, valid, on_event),
+        "held_out": None if held_out is None else _loss(scorer, model, held_out, on_event),
     }
 
 

@@ -19,8 +19,8 @@ from nplm_cli.models.initialisation import normal_
 CHUNK_LOGITS = 4_000_000
 # Larger vocabularies are read in blocks of words, so that a chunk has rows enough for a product.
 WHOLE_WORDS, BLOCK_WORDS, BLOCK_ROWS = 16_384, 4_096, 1_024
-# Words of a block of logits that stays in the processor's cache.
-CPU_BLOCK_WORDS = 1_000
+# A block of logits that stays in the processor's cache.
+CPU_BLOCK_ROWS, CPU_BLOCK_WORDS = 512, 500
 # Sums in between have lost nothing to overflow, and to underflow less than rounding takes ...
 LEAST, MOST = 1e-20, 1e30
 # ... if the biases are no further apart than this.
@@ -123,12 +123,12 @@ def _log_z_on_cpu(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -
     top = float(bias.max())
     factors_V = torch.exp(bias - top)
     log_z_N = hidden_ND.new_empty(len(hidden_ND), dtype=torch.float64)
-    buffer = hidden_ND.new_empty(min(len(hidden_ND), BLOCK_ROWS) * min(words, CPU_BLOCK_WORDS))
+    buffer = hidden_ND.new_empty(min(len(hidden_ND), CPU_BLOCK_ROWS) * min(words, CPU_BLOCK_WORDS))
     shifted = not top - float(bias.min()) <= BIAS_RANGE
-    for start in range(0, len(hidden_ND), BLOCK_ROWS):
-        h_CD = hidden_ND[start : start + BLOCK_ROWS]
+    for start in range(0, len(hidden_ND), CPU_BLOCK_ROWS):
+        h_CD = hidden_ND[start : start + CPU_BLOCK_ROWS]
         if shifted:
-            log_z_N[start : start + BLOCK_ROWS] = _log_z_in_blocks(h_CD, weight_VD, bias_V)
+            log_z_N[start : start + CPU_BLOCK_ROWS] = _log_z_in_blocks(h_CD, weight_VD, bias_V)
             continue
         sums_C = log_z_N.new_zeros(len(h_CD))
         for begin in range(0, words, CPU_BLOCK_WORDS):
@@ -138,7 +138,7 @@ def _log_z_on_cpu(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -
             torch.mm(h_CD, weight_WD.T, out=powers_CW).exp_()
             # In float32 within a block, in float64 from block to block.
             sums_C += powers_CW.mv(factors_V[begin : begin + CPU_BLOCK_WORDS])
-        log_z_N[start : start + BLOCK_ROWS] = sums_C.log() + top
+        log_z_N[start : start + CPU_BLOCK_ROWS] = sums_C.log() + top
         again_C = (~((sums_C > LEAST) & (sums_C < MOST))).nonzero()[:, 0]
         if len(again_C):
             log_z_N[start + again_C] = _log_z_in_blocks(h_CD[again_C], weight_VD, bias_V)

@@ -71,7 +71,8 @@ def require_compilable(run: Run) -> None:
         reason = f"--far {config.far}: the words before the window are weighted by what they are, "
         reason += "beside each other: train with --far 0"
     elif not config.layers:
-        reason = "--layers 0: without a hidden layer its word vectors are its tables"
+        reason = "--layers 0: a hidden layer is what tables save, and it has none: ask it as it is "
+        reason += "(nplm score), or train with --layers 1"
     elif config.softmax == "adaptive":
         reason = "--softmax adaptive: a word's score is no single row: train with --softmax full"
     if reason is not None:

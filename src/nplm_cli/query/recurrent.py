@@ -11,6 +11,11 @@ import numpy as np
 from nplm_cli.config import ModelConfig
 from nplm_cli.query.layers import ACTIVATIONS, Shapes, State, Weights, outer_shapes, project
 
+# Inputs' shares gathered at once: a million numbers of 512 lstm units.
+GATHERED_ROWS = 512
+# From so many steps on a copy of the recurrent weights, laid out for the product, is worth it.
+COPIED_FROM = 32
+
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 PEEPHOLES = 3
 
@@ -53,7 +58,7 @@ def forward(
     for layer in range(config.layers):
         name = f"encoder.layers.{layer}"
         own = state[layer * memories : (layer + 1) * memories]
-        step = _step(weights, config, name)
+        step = _step(weights, config, name, ids_BT.shape)
         if outputs_TBH is None:
             shares = _shares_of_words(weights, config, ids_BT)
         else:
@@ -81,14 +86,20 @@ def _shares_of_words(
 ) -> Iterator[np.ndarray]:
     """Yield what the words of each position send to the gates (B, G), computed once a word.
 
-    One array, which is written over from position to position.
+    They stay as they are until the next position is asked for.
     """
+    rows, steps = ids_BT.shape
     words, where_N = np.unique(ids_BT.T, return_inverse=True)
+    where_N = where_N.reshape(-1)
     a_WG = _shares(weights, config, "encoder.layers.0", weights["embedding.weight"][words])
-    a_BG = np.empty((len(ids_BT), a_WG.shape[1]), a_WG.dtype)
-    for where_B in where_N.reshape(ids_BT.T.shape):
+    # Some positions at once, one array for all.
+    some = max(1, min(steps, GATHERED_ROWS // max(1, rows)))
+    a_NG = np.empty((some * rows, a_WG.shape[1]), a_WG.dtype)
+    for start in range(0, len(where_N), some * rows):
+        where = where_N[start : start + some * rows]
         # "clip" writes into the array at once; all places are inside.
-        yield np.take(a_WG, where_B, axis=0, out=a_BG, mode="clip")
+        np.take(a_WG, where, axis=0, out=a_NG[: len(where)], mode="clip")
+        yield from a_NG[: len(where)].reshape(-1, rows, a_WG.shape[1])
 
 
 def _memories(config: ModelConfig) -> int:
@@ -103,18 +114,21 @@ def _sigmoid(z: np.ndarray) -> None:
     z += 0.5
 
 
-def _step(weights: Weights, config: ModelConfig, name: str) -> Step:
-    """Return one step of a layer, its weights looked up once."""
+def _step(weights: Weights, config: ModelConfig, name: str, shape_BT: tuple[int, ...]) -> Step:
+    """Return one step of a layer, its weights looked up once, for so many rows and steps."""
     u_HG = weights[f"{name}.recurrent.weight"].T
+    if shape_BT[1] >= COPIED_FROM:
+        u_HG = np.ascontiguousarray(u_HG)
     size = config.hidden
+    u_BG = np.empty((shape_BT[0], u_HG.shape[1]), u_HG.dtype)
 
     def rnn(a_BH: np.ndarray, state: State) -> State:
-        a_BH += state[0] @ u_HG
+        a_BH += np.matmul(state[0], u_HG, out=u_BG)
         return (activation(a_BH),)
 
     def gru(a_BG: np.ndarray, state: State) -> State:
         (h_BH,) = state
-        u_BG = h_BH @ u_HG
+        np.matmul(h_BH, u_HG, out=u_BG)
         r_z = a_BG[:, : 2 * size]
         r_z += u_BG[:, : 2 * size]
         _sigmoid(r_z)
@@ -129,23 +143,31 @@ def _step(weights: Weights, config: ModelConfig, name: str) -> Step:
 
     def lstm(a_BG: np.ndarray, state: State) -> State:
         h_BH, c_BH = state
-        a_BG += h_BH @ u_HG
-        i_f, candidate = a_BG[:, : 2 * size], a_BG[:, 2 * size : 3 * size]
-        i, f, output = a_BG[:, :size], a_BG[:, size : 2 * size], a_BG[:, 3 * size :]
+        a_BG += np.matmul(h_BH, u_HG, out=u_BG)
+        i, f, candidate, output = (a_BG[:, k : k + size] for k in range(0, 4 * size, size))
         if peephole is not None:
             i += see(c_BH, peephole[0])
             f += see(c_BH, peephole[1])
-        _sigmoid(i_f)
-        np.tanh(candidate, out=candidate)
+            _sigmoid(a_BG[:, : 2 * size])
+            np.tanh(candidate, out=candidate)
+        else:  # all gates at once: the logistic function as in _sigmoid, where the factor is 1/2
+            a_BG *= factor_G
+            np.tanh(a_BG, out=a_BG)
+            a_BG *= factor_G
+            a_BG += shift_G
         candidate *= i
         c_BH = f * c_BH
         c_BH += candidate
         if peephole is not None:
             output += see(c_BH, peephole[2])
-        _sigmoid(output)
+            _sigmoid(output)
         h_BH = np.tanh(c_BH)
         h_BH *= output
         return h_BH, c_BH
+
+    factor_G = np.full(4 * size, 0.5, u_HG.dtype)
+    factor_G[2 * size : 3 * size] = 1
+    shift_G = 1 - factor_G
 
     def see(c_BH: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return c_BH @ weight.T if config.peephole == "full" else c_BH * weight

@@ -2,13 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nplm_cli.artifacts import TensorFile
 from nplm_cli.errors import ArtifactError
 from nplm_cli.opening import open_regular
+from nplm_cli.vectors.line_words import LineWords
 from nplm_cli.vectors.text import BOM
+
+if TYPE_CHECKING:
+    from nplm_cli.artifacts import TensorFile
 
 WORDS_SUFFIX = ".words.txt"
 
@@ -18,7 +22,7 @@ def words_path(path: Path) -> Path:
     return path.with_suffix(WORDS_SUFFIX)
 
 
-def load_npy(path: Path) -> tuple[list[str], np.ndarray]:
+def load_npy(path: Path) -> tuple[list[str] | LineWords, np.ndarray]:
     """Words and a memory-mapped (V, d) array; never unpickles. Raises ArtifactError."""
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -31,15 +35,19 @@ def load_npy(path: Path) -> tuple[list[str], np.ndarray]:
 
 def load_safetensors(
     path: Path,
-) -> tuple[list[str], np.ndarray, np.ndarray | None, list[int] | None]:
+) -> tuple[list[str] | LineWords, np.ndarray, np.ndarray | None, list[int] | None]:
     """Words, memory-mapped vectors, counts if stored, rows to skip if stored."""
+    from nplm_cli.artifacts import TensorFile
+
     tensors = TensorFile(path)
     vectors = tensors["embedding.weight"]
     _check_matrix(path, vectors.shape, vectors.dtype)
     if "words" not in tensors.metadata:
         return _read_words(path, len(vectors)), vectors, None, None
-    words = _json(path, tensors, "words")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    words: object = _plain_list(tensors.metadata["words"]) or _json(path, tensors, "words")
+    if not isinstance(words, LineWords) and not (
+        isinstance(words, list) and all(isinstance(word, str) for word in words)
+    ):
         raise ArtifactError(f"{path}: its metadata 'words' is not a list of words: corrupt")
     counts = None
     if "counts" in tensors:
@@ -52,7 +60,25 @@ def load_safetensors(
     return words, vectors, counts, skip
 
 
-def _json(path: Path, tensors: TensorFile, key: str) -> object:
+def _plain_list(text: str) -> LineWords | None:
+    """Words of a JSON list of strings that is written in the plainest way, as ours are."""
+    if len(text) < 4 or (text[:2], text[-2:]) != ('["', '"]') or "\\" in text:
+        return None
+    body = text[2:-2]
+    try:
+        lines = (body.replace('","', "\n") + "\n").encode()
+    except UnicodeEncodeError:
+        return None
+    # Each quote ends a word or begins one; JSON has no control characters, LF among them.
+    plain = body.count('"') == 2 * body.count('","') and not _has_controls(text)
+    return LineWords(lines) if plain else None
+
+
+def _has_controls(text: str) -> bool:
+    return bool(np.frombuffer(text.encode(), np.uint8).min(initial=255) < ord(" "))
+
+
+def _json(path: Path, tensors: "TensorFile", key: str) -> object:
     try:
         return json.loads(tensors.metadata[key])
     except (ValueError, RecursionError) as error:
@@ -66,7 +92,7 @@ def _check_matrix(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
         )
 
 
-def _read_words(path: Path, expected: int) -> list[str]:
+def _read_words(path: Path, expected: int) -> list[str] | LineWords:
     """NAME.words.txt: one word a line, LF or CRLF, as many as there are rows."""
     words_file = words_path(path)
     try:
@@ -78,16 +104,10 @@ def _read_words(path: Path, expected: int) -> list[str]:
         ) from error
     except OSError as error:
         raise ArtifactError(f"{words_file}: {error.strerror or error}") from error
-    try:  # most files, at once
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = None
-    if text is not None and "\r" not in text:
-        words = text.split("\n")
-        if words[-1] == "":
-            words.pop()
-        if len(words) == expected:
-            return words
+    if b"\r" not in data and _is_utf8(data):  # most files
+        found = LineWords(data if data.endswith(b"\n") or not data else data + b"\n")
+        if len(found) == expected:
+            return found
     lines = data.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
@@ -104,3 +124,11 @@ def _read_words(path: Path, expected: int) -> list[str]:
                 f"{words_file}:{number}: byte {error.start} is not UTF-8; convert it to UTF-8"
             ) from error
     return words
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -20,6 +20,7 @@ import numpy as np
 from nplm_cli.errors import ArtifactError
 from nplm_cli.vectors.arrays import load_npy, load_safetensors
 from nplm_cli.vectors.keyed import KeyedVectors
+from nplm_cli.vectors.line_words import LineWords
 from nplm_cli.vectors.text import (
     BOM,
     HEADER,
@@ -122,8 +123,11 @@ def load_vectors(path: str | Path) -> KeyedVectors:
     )
 
 
-def _specials(words: list[str]) -> list[int]:
+def _specials(words: list[str] | LineWords) -> list[int]:
     # A word that occurs twice is refused later on.
+    if isinstance(words, LineWords):
+        rows = map(words.row, _SPECIALS)
+        return [row for row in rows if row is not None]
     return [words.index(word) for word in _SPECIALS if word in words]
 
 

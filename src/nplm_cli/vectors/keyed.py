@@ -4,22 +4,20 @@ Nothing here knows which model trained the vectors. The matrix may be a read-onl
 it is read in blocks, so that memory stays bounded up to a million words of 300 dimensions.
 """
 
-import math
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
 from nplm_cli.errors import ArtifactError, ConfigError, UnknownWordError
 from nplm_cli.vectors import nearest
+from nplm_cli.vectors.line_words import LineWords
 from nplm_cli.vectors.nearest import Metric
+from nplm_cli.vectors.row_lengths import NotFiniteError, RowLengths, centred_norms
 from nplm_cli.vectors.unknown import explain_unknown
 
-# Words that are common enough to be trained well and are not yet the most frequent function words.
-DEFAULT_BAND = (101, 10_000)
-STRATA = 5
+# From so many look-ups on an index of all words takes less time than they do.
+_FEW_LOOK_UPS = 20
 
 
 class Neighbor(NamedTuple):
@@ -33,6 +31,8 @@ class Neighbor(NamedTuple):
 class KeyedVectors:
     """Words and their vectors, row i of ``vectors`` (V, d) belonging to ``words[i]``.
 
+    ``words`` is a sequence, or what knows the lines of a file: then words become strings when they
+    are asked for.
     ``counts`` are the words' frequencies in the training text (V), or None. ``skip`` holds rows
     that are never offered as neighbours or samples (the specials ``<unk>`` and ``</s>``).
     ``duplicates`` says how many repeated words a loader dropped (the first one wins).
@@ -41,7 +41,7 @@ class KeyedVectors:
 
     def __init__(
         self,
-        words: Sequence[str],
+        words: Sequence[str] | LineWords,
         vectors: np.ndarray,
         counts: Sequence[int] | np.ndarray | None = None,
         skip: Collection[int] = (),
@@ -54,24 +54,46 @@ class KeyedVectors:
             )
         if counts is not None and len(counts) != len(words):
             raise ArtifactError(f"{len(words)} words but {len(counts)} counts: expected one a word")
-        self.words = words
         with np.errstate(over="ignore", invalid="ignore"):  # the search refuses what is not finite
             self.vectors: np.ndarray = np.asarray(vectors, dtype=np.float32)
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
-        self.index = dict(zip(words, range(len(words)), strict=True))
-        if len(self.index) != len(words):
-            twice = next(word for row, word in enumerate(words) if self.index[word] != row)
-            raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
-        self._quick_lengths: np.ndarray | None = None
+        self._lines: LineWords | None = words if isinstance(words, LineWords) else None
+        self._words: Sequence[str] | None = None if isinstance(words, LineWords) else words
+        self._index: dict[str, int] | None = None
+        self._look_ups = 0
+        if self._lines is None or self._lines.may_repeat():
+            self._check_once()
+        self._lengths = RowLengths(self.vectors)
         self._correlation_norms: np.ndarray | None = None
 
+    @property
+    def words(self) -> Sequence[str]:
+        """All words, in the order of rows."""
+        if self._words is None:
+            assert self._lines is not None
+            self._words = self._lines.words()
+        return self._words
+
+    @property
+    def index(self) -> dict[str, int]:
+        """Row of each word."""
+        if self._index is None:
+            self._index = dict(zip(self.words, range(len(self)), strict=True))
+        return self._index
+
+    def _check_once(self) -> None:
+        """Raise ArtifactError when a word occurs twice."""
+        if len(self.index) != len(self):
+            twice = next(word for row, word in enumerate(self.words) if self.index[word] != row)
+            raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
+
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.vectors)
 
     def __contains__(self, word: object) -> bool:
-        return word in self.index
+        return isinstance(word, str) and self.index_of(word) is not None
 
     def __getitem__(self, word: str | int) -> np.ndarray:
         """The vector (d) of a word or row. Raises UnknownWordError."""
@@ -85,16 +107,22 @@ class KeyedVectors:
 
     def index_of(self, word: str) -> int | None:
         """Row of ``word``, or None when it has no vector."""
+        if self._index is None and self._lines is not None and self._look_ups < _FEW_LOOK_UPS:
+            self._look_ups += 1
+            return self._lines.row(word)
         return self.index.get(word)
+
+    def _word(self, row: int) -> str:
+        return self._lines.word(row) if self._lines is not None else self.words[row]
 
     def _row(self, query: str | int) -> int:
         if isinstance(query, str):
-            row = self.index.get(query)
+            row = self.index_of(query)
             if row is None:
                 raise UnknownWordError(explain_unknown(query, self.index).describe())
             return row
-        if not 0 <= query < len(self.words):
-            raise UnknownWordError(f"no row {query}: rows go from 0 to {len(self.words) - 1}")
+        if not 0 <= query < len(self):
+            raise UnknownWordError(f"no row {query}: rows go from 0 to {len(self) - 1}")
         return int(query)
 
     def neighbors(
@@ -116,7 +144,6 @@ class KeyedVectors:
         is not finite.
         """
         rows = [self._row(query) for query in queries]
-        self.check_finite()
         found = self._search(
             [self.vectors[row].astype(np.float64) for row in rows],
             [self.skip | {row} for row in rows],
@@ -151,7 +178,7 @@ class KeyedVectors:
         for row, sign in [(row, 1.0) for row in plus] + [(row, -1.0) for row in minus]:
             query += sign * nearest.unit(self.vectors[row].astype(np.float64))
         [best] = self._search([query], [self.skip.union(plus, minus)], topn, "cosine")
-        return [(self.words[row], score) for row, score in best]
+        return [(self._word(row), score) for row, score in best]
 
     def _search(
         self,
@@ -161,32 +188,32 @@ class KeyedVectors:
         metric: Metric,
     ) -> list[list[tuple[int, float]]]:
         nearest.check(metric, k)
-        lengths_V = self._lengths()
-        norms_V = self._centred_norms() if metric == "correlation" else lengths_V
-        return nearest.search(self.vectors, norms_V, lengths_V, queries, excluded, k, metric)
-
-    def _lengths(self) -> np.ndarray:
-        """Lengths (V) of the rows to float32, computed at the first search."""
-        if self._quick_lengths is None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                lengths_V = nearest.quick_lengths(self.vectors)
-            if not np.isfinite(lengths_V).all():
-                row = int(np.flatnonzero(~np.isfinite(lengths_V))[0])
-                raise ArtifactError(
-                    f"the vector of {self.words[row]!r} (row {row}) holds nan or inf; "
-                    "train or export it again"
-                )
-            self._quick_lengths = lengths_V
-        return self._quick_lengths
+        # A search looks at all rows, and so finds what is not finite; but not by such queries.
+        if metric == "correlation" or not queries or not np.isfinite(queries).all():
+            self.check_finite()
+        norms = self._centred_norms() if metric == "correlation" else None
+        try:
+            return nearest.search(self.vectors, norms, self._lengths, queries, excluded, k, metric)
+        except NotFiniteError as error:
+            raise self._not_finite(error.row) from error
 
     def _centred_norms(self) -> np.ndarray:
         if self._correlation_norms is None:
-            self._correlation_norms = nearest.norms(self.vectors, "correlation")
+            self._correlation_norms = centred_norms(self.vectors)
         return self._correlation_norms
 
     def check_finite(self) -> None:
         """Raise ArtifactError, naming the word, when a vector holds nan or inf."""
-        self._lengths()
+        try:
+            self._lengths.all()
+        except NotFiniteError as error:
+            raise self._not_finite(error.row) from error
+
+    def _not_finite(self, row: int) -> ArtifactError:
+        return ArtifactError(
+            f"the vector of {self._word(row)!r} (row {row}) holds nan or inf; "
+            "train or export it again"
+        )
 
     def unit_rows(self, rows: np.ndarray) -> np.ndarray:
         """Vectors (N, d, float64) of ``rows`` (N) divided by their lengths; zeros stay zeros.
@@ -203,7 +230,7 @@ class KeyedVectors:
 
         Without counts the order of rows is taken for the order of frequency.
         """
-        order_V = np.arange(len(self.words))
+        order_V = np.arange(len(self))
         if self.counts is not None:
             order_V = np.argsort(-self.counts, kind="stable")
         rows: np.ndarray = order_V[~np.isin(order_V, list(self.skip))]
@@ -212,7 +239,7 @@ class KeyedVectors:
     def neighbor(self, row: int, score: float) -> Neighbor:
         """The word of a row, with a score and its count."""
         count = None if self.counts is None else int(self.counts[row])
-        return Neighbor(self.words[row], score, count)
+        return Neighbor(self._word(row), score, count)
 
     def sample_words(
         self,
@@ -232,13 +259,15 @@ class KeyedVectors:
         eligible; by default words of letters, no punctuation and no digits (``is_plain_word``).
         The same seed gives the same words. Fewer than n come back when fewer are eligible.
         """
+        from nplm_cli.vectors.sampling import drawn  # neighbours of a word take no sample
+
         if n < 1:
             raise ConfigError(f"cannot draw {n} words: expected at least 1")
         if band is not None and not 1 <= band[0] <= band[1]:
             raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
         low, high = self.ranks_to_sample(n, band, keep)
         eligible = self._eligible(low, high, keep)
-        return self._draw(eligible, n, low, high, np.random.default_rng(seed))
+        return drawn(eligible, n, low, high, np.random.default_rng(seed))
 
     def ranks_to_sample(
         self,
@@ -247,6 +276,8 @@ class KeyedVectors:
         keep: Callable[[str], bool] | None = None,
     ) -> tuple[int, int]:
         """First and last frequency rank that ``sample_words`` draws n words from."""
+        from nplm_cli.vectors.sampling import DEFAULT_BAND
+
         last = len(self.rows_by_frequency())
         low, high = DEFAULT_BAND if band is None else band
         if band is None and len(self._eligible(low, high, keep)) < n:
@@ -256,32 +287,12 @@ class KeyedVectors:
     def _eligible(
         self, low: int, high: int, keep: Callable[[str], bool] | None
     ) -> list[tuple[int, str]]:
+        from nplm_cli.vectors.sampling import is_plain_word
+
         ranked = self.rows_by_frequency()[low - 1 : high].tolist()
         chosen = enumerate((self.words[row] for row in ranked), start=low)
         return [(rank, word) for rank, word in chosen if (keep or is_plain_word)(word)]
 
-    @staticmethod
-    def _draw(
-        eligible: list[tuple[int, str]], n: int, low: int, high: int, rng: "np.random.Generator"
-    ) -> list[str]:
-        width = (math.log(max(high, low) + 1) - math.log(low)) / STRATA
-        strata: list[list[tuple[int, str]]] = [[] for _ in range(STRATA)]
-        for rank, word in eligible:
-            stratum = int((math.log(rank) - math.log(low)) / width)
-            strata[min(stratum, STRATA - 1)].append((rank, word))
-        shuffled = [[stratum[i] for i in rng.permutation(len(stratum))] for stratum in strata]
-        in_turn = [pair for turn in zip_longest(*shuffled) for pair in turn if pair is not None]
-        return [word for _, word in sorted(in_turn[:n])]
-
 
 def _as_list(words: str | int | Iterable[str | int]) -> list[str | int]:
     return [words] if isinstance(words, str | int) else list(words)
-
-
-def is_plain_word(word: str) -> bool:
-    """Whether a word is of letters alone; hyphens and apostrophes may stand between letters."""
-    # Letters, with the marks that belong to them (accents, vowel signs).
-    letters = [unicodedata.category(c)[0] in "LM" for c in word]
-    if not (letters and letters[0] and letters[-1]):
-        return False
-    return all(letter or c in "-'’" for letter, c in zip(letters, word, strict=True))

@@ -11,13 +11,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.vectors.scan import SAFE_LENGTHS, Scan, centred
+from nplm_cli.vectors.row_lengths import COPY_NUMBERS, RowLengths, centred, exact_lengths
+from nplm_cli.vectors.scan import Scan
 from nplm_cli.vectors.scan import unit as unit
 
 Metric = Literal["cosine", "euclidean", "correlation"]
 
-# Numbers copied to float64 at once.
-_COPY_NUMBERS = 1 << 20
 # Queries whose scores are computed together.
 QUERY_BATCH = 1024
 
@@ -33,54 +32,14 @@ def check(metric: str, k: int) -> None:
         raise ConfigError(f"k is {k}: expected at least 1 neighbour")
 
 
-def _lengths(rows_ND: np.ndarray) -> np.ndarray:
-    # A sum along the last axis treats each row alike, where a matrix product may not.
-    lengths: np.ndarray = np.sqrt((rows_ND * rows_ND).sum(axis=-1))
-    return lengths
-
-
-def norms(vectors_VD: np.ndarray, metric: Metric) -> np.ndarray:
-    """Euclidean length (V, float64) of each row, for correlation of each row less its mean."""
-    lengths_V = np.empty(len(vectors_VD))
-    size = max(1, _COPY_NUMBERS // max(1, vectors_VD.shape[1]))
-    for start in range(0, len(vectors_VD), size):
-        block = vectors_VD[start : start + size].astype(np.float64)
-        if metric == "correlation":
-            block = centred(block)
-            lengths_V[start : start + len(block)] = _lengths(block)
-        else:
-            lengths_V[start : start + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block))
-    return lengths_V
-
-
-def quick_lengths(vectors_VD: np.ndarray) -> np.ndarray:
-    """Euclidean length (V, float64) of each row, off by at most (d/2 + 2) 2^-24 of itself.
-
-    A float32 sum of d squares is off by d u at most (Higham 2002, s.3.1), its root by half of it.
-    What float32 might lose to overflow or underflow is computed again in float64.
-    """
-    lengths_V = np.empty(len(vectors_VD))
-    size = max(1, _COPY_NUMBERS // max(1, vectors_VD.shape[1]))
-    low, high = SAFE_LENGTHS
-    for start in range(0, len(vectors_VD), size):
-        block = vectors_VD[start : start + size]
-        with np.errstate(over="ignore", invalid="ignore"):
-            found_B = np.sqrt(np.einsum("nd,nd->n", block, block), dtype=np.float64)
-        again = np.flatnonzero(~((found_B > low) & (found_B < high)))
-        if len(again):
-            found_B[again] = norms(block[again], "cosine")
-        lengths_V[start : start + len(block)] = found_B
-    return lengths_V
-
-
 def exact_scores(query_D: np.ndarray, rows_ND: np.ndarray, metric: Metric) -> np.ndarray:
     """Scores (N, float64) of float64 rows against a query; equal rows, equal scores."""
     if metric == "euclidean":
-        return _lengths(rows_ND - query_D)
+        return exact_lengths(rows_ND - query_D)
     if metric == "correlation":
         query_D, rows_ND = centred(query_D), centred(rows_ND)
     products_N = (rows_ND * query_D).sum(axis=-1)
-    lengths_N = _lengths(rows_ND) * _lengths(query_D)
+    lengths_N = exact_lengths(rows_ND) * exact_lengths(query_D)
     scores_N = np.divide(products_N, lengths_N, out=np.zeros(len(rows_ND)), where=lengths_N > 0)
     # Rounding may leave 1 + 2e-16 for parallel vectors; adding 0 turns -0 into 0.
     clipped: np.ndarray = np.clip(scores_N, -1.0, 1.0) + 0.0
@@ -89,8 +48,8 @@ def exact_scores(query_D: np.ndarray, rows_ND: np.ndarray, metric: Metric) -> np
 
 def search(
     vectors_VD: np.ndarray,
-    norms_V: np.ndarray,
-    lengths_V: np.ndarray,
+    norms_V: np.ndarray | None,
+    lengths: RowLengths,
     queries: list[np.ndarray],
     excluded: list[frozenset[int]],
     k: int,
@@ -98,8 +57,8 @@ def search(
 ) -> list[list[tuple[int, float]]]:
     """For each float64 query the best k ``(row, score)`` pairs outside ``excluded``, in order.
 
-    ``norms_V`` are ``norms(vectors_VD, metric)`` and ``lengths_V`` the rows' plain lengths, which
-    may be those of ``quick_lengths``.
+    ``norms_V`` are the rows' norms by the metric, None where these are their lengths. Raises
+    NotFiniteError for the first row that is not finite.
     """
     found = []
     for start in range(0, len(queries), QUERY_BATCH):
@@ -108,7 +67,7 @@ def search(
         more = max(map(len, excluded[batch]))
         scan = Scan(vectors_VD, queries[batch], k + more, metric)
         for block in scan.blocks():
-            scan.look_at(block, norms_V[block], lengths_V[block])
+            scan.look_at(block, norms_V, lengths)
         for query_D, rows, out in zip(queries[batch], scan.rows(), excluded[batch], strict=True):
             kept = rows[~np.isin(rows, list(out), kind="sort")] if out else rows
             found.append(_best(vectors_VD, query_D, kept, k, metric))
@@ -119,7 +78,7 @@ def _best(
     vectors_VD: np.ndarray, query_D: np.ndarray, rows: np.ndarray, k: int, metric: Metric
 ) -> list[tuple[int, float]]:
     scores = np.empty(len(rows))
-    size = max(1, _COPY_NUMBERS // max(1, len(query_D)))
+    size = max(1, COPY_NUMBERS // max(1, len(query_D)))
     for start in range(0, len(rows), size):
         some = rows[start : start + size]
         scores[start : start + len(some)] = exact_scores(

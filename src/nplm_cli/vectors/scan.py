@@ -11,19 +11,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nplm_cli.vectors.row_lengths import SAFE_LENGTHS, RowLengths, centred, products
+
 # Scores (queries x rows) and numbers of a block of rows: both stay in the cache.
 _BLOCK_SCORES = 1 << 20
 _BLOCK_NUMBERS = 1 << 19
 _FEWEST_ROWS = 256
+# For one query more rows a block, in parts whose lengths are taken while they are in the cache.
+_SINGLE_ROWS = 1 << 15
+_PART_NUMBERS = 1 << 18
 _UNIT_ROUNDOFF = 2.0**-24
-# Outside these lengths float32 products may overflow or lose digits to underflow: score exactly.
-SAFE_LENGTHS = (1e-12, 1e12)
-
-
-def centred(rows_ND: np.ndarray) -> np.ndarray:
-    """Rows less their means."""
-    less: np.ndarray = rows_ND - rows_ND.mean(axis=-1, keepdims=True)
-    return less
 
 
 def unit(vector_D: np.ndarray) -> np.ndarray:
@@ -62,17 +59,25 @@ class Scan:
         """Slices of the rows to look at, in their order."""
         rows, dim = self._vectors_VD.shape
         size = min(_BLOCK_SCORES // len(self._queries_QD), _BLOCK_NUMBERS // max(1, dim))
+        if len(self._queries_QD) == 1:
+            size = _SINGLE_ROWS
         # At least k: the best k of the first block are what the others are measured by.
         size = max(size, _FEWEST_ROWS, self._k)
         for start in range(0, rows, size):
             yield slice(start, min(start + size, rows))
 
-    def look_at(self, block: slice, norms_B: np.ndarray, lengths_B: np.ndarray) -> None:
-        """Look at one block, given its rows' norms by the metric and their plain lengths."""
+    def look_at(self, block: slice, norms_V: np.ndarray | None, lengths: RowLengths) -> None:
+        """Look at one block, given the rows' norms by the metric (None: lengths) and lengths.
+
+        Raises NotFiniteError for the first row that is not finite.
+        """
         low, high = SAFE_LENGTHS
+        products_QB = self._products_of_one(block, lengths) if len(self._queries_QD) == 1 else None
+        lengths_B = lengths.of(block)
+        norms_B = lengths_B if norms_V is None else norms_V[block]
         unsafe_B = ~((lengths_B < high) & ((norms_B > low) | (lengths_B == 0)))
         with np.errstate(over="ignore", invalid="ignore"):
-            scores_QB, errors_B = self._scores(self._vectors_VD[block], norms_B, lengths_B)
+            scores_QB, errors_B = self._scores(block, products_QB, norms_B, lengths_B)
         if unsafe_B.any():
             self._everywhere.append(np.flatnonzero(unsafe_B) + block.start)
             scores_QB[:, unsafe_B] = -np.inf
@@ -98,8 +103,24 @@ class Scan:
         if self._seen >= 2 * self._settled:
             self._settle()
 
+    def _products_of_one(self, block: slice, lengths: RowLengths) -> np.ndarray:
+        """Products (1, B) of a block with the one query."""
+        products_1B = np.empty((1, block.stop - block.start), np.float32)
+        size = max(1, _PART_NUMBERS // max(1, self._vectors_VD.shape[1]))
+        for start in range(block.start, block.stop, size):
+            part = slice(start, min(start + size, block.stop))
+            lengths.of(part)
+            with np.errstate(over="ignore", invalid="ignore"):
+                found_B = products(self._vectors_VD[part], self._queries_QD[0])
+            products_1B[0, start - block.start : part.stop - block.start] = found_B
+        return products_1B
+
     def _scores(
-        self, rows_BD: np.ndarray, norms_B: np.ndarray, lengths_B: np.ndarray
+        self,
+        block: slice,
+        products_QB: np.ndarray | None,
+        norms_B: np.ndarray,
+        lengths_B: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores (Q, B) that grow with nearness, and how far those of each row (B) may be off.
 
@@ -107,29 +128,24 @@ class Scan:
         the norm, if it is a quick one, by (d/2 + 2) u of itself; a few u more cover the rounded
         query and the other steps.
         """
-        relative = (self._vectors_VD.shape[1] + 8) * _UNIT_ROUNDOFF
+        rows_BD = self._vectors_VD[block]
+        relative = (rows_BD.shape[1] + 8) * _UNIT_ROUNDOFF
         if self._metric == "euclidean":
             # 2 q.x - |x|^2 orders the rows as -|q - x|^2 does.
             squares_B = norms_B * norms_B
-            scores_QB = self._products(rows_BD)
+            scores_QB = self._queries_QD @ rows_BD.T if products_QB is None else products_QB
             scores_QB *= np.float32(2)
             scores_QB -= squares_B.astype(np.float32)
             longest = float(self._lengths_Q1.max(initial=0))
             errors_B = relative * (2 * longest * norms_B + 2 * squares_B + longest**2)
             return scores_QB, errors_B
         inverse_B = np.divide(1.0, norms_B, out=np.zeros(len(norms_B)), where=norms_B > 0)
-        if len(self._queries_QD) > rows_BD.shape[1]:  # whichever is less to multiply
-            scores_QB = self._products(rows_BD * inverse_B.astype(np.float32)[:, None])
+        if products_QB is None and len(self._queries_QD) > rows_BD.shape[1]:  # less to multiply
+            scores_QB = self._queries_QD @ (rows_BD * inverse_B.astype(np.float32)[:, None]).T
         else:
-            scores_QB = self._products(rows_BD)
+            scores_QB = self._queries_QD @ rows_BD.T if products_QB is None else products_QB
             scores_QB *= inverse_B.astype(np.float32)
         return scores_QB, relative * (2 + lengths_B * inverse_B)
-
-    def _products(self, rows_BD: np.ndarray) -> np.ndarray:
-        if len(self._queries_QD) == 1:  # several times as fast as a product of matrix and vector
-            return np.einsum("nd,d->n", rows_BD, self._queries_QD[0])[None]
-        products: np.ndarray = self._queries_QD @ rows_BD.T
-        return products
 
     def _settle(self) -> None:
         """Raise the floors to the k-th best that is certain, and let go what is below."""

@@ -5,8 +5,8 @@ The data are points of a plane, inside or outside a circle, drawn here.
 
 import math
 from collections.abc import Iterator
-from typing import Any
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor

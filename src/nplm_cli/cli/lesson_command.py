@@ -53,7 +53,7 @@ def lesson_cli(
     if json:
         output.write_json({"schema": 1, **lesson.record(language)})
     else:
-        _show(lesson, language)
+        show(lesson, language)
 
 
 def chosen_language(lang: str | None) -> Language:
@@ -102,7 +102,8 @@ def said_in(lang: Language, en: str, zh: str) -> str:
     return zh if lang == "zh" else en
 
 
-def _show(lesson: Lesson, lang: Language) -> None:
+def show(lesson: Lesson, lang: Language) -> None:
+    """Write a lesson that was worked out."""
     from nplm_cli.lessons.catalogue import full_source
 
     write_heading(lesson.entry.title.within(lang))

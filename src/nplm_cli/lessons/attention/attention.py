@@ -36,7 +36,7 @@ PARAMETERS = {
     ),
     "q": Parameter(
         default=(0.1, 0.2, 0.2, 0.5), help=Text("a query of two heads", "含两个头的查询向量"),
-        low=-100, high=100,
+        low=-10, high=10,
     ),
 }  # fmt: skip
 # Longer contexts make tables that nobody reads.

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.models import attention
@@ -16,20 +15,21 @@ COUNT = 6
 SHOWN = 4
 ROUNDING = 1e-12
 PARAMETERS = {
-    "dim": Parameter(default=4, help=Text("dimension d", "维数 d"), low=2, high=512),
-    "wide": Parameter(
-        default=500, help=Text("a larger dimension, for comparison", "用作比较的较大维数"),
-        low=2, high=2048,
+    "pairs": Parameter(
+        default=2, help=Text("pairs of sine and cosine, d/2", "正弦余弦的对数，即 d/2"),
+        low=1, high=256,
+    ),
+    "more_pairs": Parameter(
+        default=250, help=Text("the same of a larger dimension", "较大维数的对数"), low=1, high=1024
     ),
     "pos": Parameter(default=2, help=Text("a position", "一个位置"), low=1, high=1000),
     "shift": Parameter(default=4, help=Text("how far it is moved", "平移多远"), low=1, high=1000),
 }  # fmt: skip
 
 
-def steps(dim: int, wide: int, pos: int, shift: int) -> Iterator[Step]:
+def steps(pairs: int, more_pairs: int, pos: int, shift: int) -> Iterator[Step]:
     """The vectors, the wave of each pair, a shift as rotations, and dot products."""
-    if dim % 2 or wide % 2:
-        raise ConfigError("dim and wide: expected even numbers: a sine and a cosine make a pair")
+    dim, wide = 2 * pairs, 2 * more_pairs
     small, large = (attention.sinusoidal_positions(COUNT, d) for d in (dim, wide))
     yield Step(
         title=Text("A vector for each position", "每个位置一个向量"),

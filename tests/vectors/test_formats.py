@@ -270,3 +270,18 @@ def test_initial_rows_refuses_damage(tmp_path):
     path.write_text("9 2\na 1 2\nb 3 4\ncccccccccccccccccccccccccccccccccccc 1 2\n")
     with pytest.raises(ArtifactError, match="3 words, but line 1 announces 9"):
         initial_rows(path, ["b"])
+
+
+def test_binary_numbers_whose_bytes_are_letters_are_no_text(tmp_path):
+    """999999552.0 and its like are printable bytes: what tells is where the rows end."""
+    path = tmp_path / "v.bin"
+    numbers = np.frombuffer(b"#knN~aaaSbcd" * 2, "<f4").reshape(3, 2)
+    save_vectors(path, KeyedVectors(["a", "b", "c"], numbers), "word2vec-bin")
+    assert detect_format(path) == "word2vec-bin"
+    assert load_vectors(path).vectors.tobytes() == numbers.tobytes()
+
+
+def test_damaged_text_is_reported_as_text(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("2 2\na 123 abcd\nb 1 2\n", "utf-8")
+    assert detect_format(path) == "word2vec"

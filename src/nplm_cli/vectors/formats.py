@@ -53,11 +53,15 @@ def detect_format(path: str | Path) -> str:
     header = HEADER.fullmatch(line.removeprefix(BOM))
     if not header:
         return "glove"
-    return "word2vec" if _is_text(rest, int(header[2])) else "word2vec-bin"
+    whole = len(head) < _SAMPLE_BYTES
+    return "word2vec" if _is_text(rest, int(header[2]), whole) else "word2vec-bin"
 
 
-def _is_text(body: bytes, dim: int) -> bool:
-    """Whether what follows a word2vec header is text: its first line ends in d numbers."""
+def _is_text(body: bytes, dim: int, whole: bool) -> bool:
+    """Whether what follows a word2vec header is text: its first line ends in d numbers.
+
+    ``whole``: nothing is cut off at the end.
+    """
     first, _, _ = body.partition(b"\n")
     fields = first.rsplit(None, dim)[1:]
     try:
@@ -67,11 +71,26 @@ def _is_text(body: bytes, dim: int) -> bool:
     if len(numbers) == dim:
         return True
     # Damaged text should be reported as text. Where the first vector would be, binary has bytes
-    # that no number has.
+    # that no number has, or all of its rows end where binary ones do.
+    if _are_binary_rows(body, dim, whole):
+        return False
     vector = body.partition(b" ")[2][: 4 * dim]
     if not vector.partition(b"\n")[0].isascii():
         return False
     return not any(byte < 32 and byte not in b"\t\n\r" for byte in vector) and _is_utf8(vector)
+
+
+def _are_binary_rows(body: bytes, dim: int, whole: bool) -> bool:
+    """Whether each row that is whole here is a word, a space, 4 d bytes, and a line end."""
+    at = 0
+    while at < len(body):
+        end = body.find(b" ", at) + 1 + 4 * dim
+        if end == 4 * dim or end >= len(body):  # no space, or no end
+            return at > 0 and not whole
+        if body[end : end + 1] != b"\n":
+            return False
+        at = end + 1
+    return at > 0
 
 
 def _is_utf8(cut: bytes) -> bool:

@@ -1,5 +1,7 @@
 """The lessons in the order of the lectures; nothing is worked out here: listing them is quick."""
 
+import re
+
 from nplm_cli.errors import ConfigError, did_you_mean
 from nplm_cli.lessons.lesson import Entry, Language, Text
 
@@ -230,7 +232,10 @@ def full_source(entry: Entry, lang: Language) -> str:
     parts = []
     for part in entry.source.split("; "):
         key, _, place = part.partition(" ")
-        parts.append(f"{SOURCES[key].within(lang)} {place}")
+        if lang == "zh":
+            place = re.sub(r"s\. (\d+)", r"第 \1 节", place)
+        gap = "" if place.startswith("第") else " "
+        parts.append(f"{SOURCES[key].within(lang)}{gap}{place}")
     return ("；" if lang == "zh" else "; ").join(parts)
 
 

@@ -134,6 +134,7 @@ def test_more_seeds_and_other_words_go_on_from_what_is_there(done, corpus, nplm,
     assert [w["word"] for w in results_of(folder)["corpora"][0]["words"]] == ["我", "书本"]
 
 
+@pytest.mark.slow
 def test_its_config_repeats_it_to_the_byte(done, nplm, sha256, tmp_path):
     folder, _ = done
     again = tmp_path / "again"
@@ -146,6 +147,7 @@ def test_its_config_repeats_it_to_the_byte(done, nplm, sha256, tmp_path):
     assert results_of(again)["corpora"][0]["comparison"] is None
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused_until_force(done, corpus, nplm, sha256, tmp_path):
     folder = tmp_path / "report"
     shutil.copytree(done[0], folder)
@@ -251,6 +253,7 @@ def test_without_the_figures_library_it_says_what_to_install(corpus, nplm, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_is_named_and_the_others_are_kept(corpus, nplm, tmp_path):
     line = ["homework", corpus / "train.txt", "-o", tmp_path / "out", *QUICK]
     line += ["--optimizer", "sgd", "--lr", "1e9", "--clip", 0, "--archs", "ffn"]
@@ -310,6 +313,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(start, corpus, sha
     assert weights(tmp_path / "cut", sha256) == weights(tmp_path / "whole", sha256)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_trained_and_says_how_to_go_on(start, corpus, nplm, tmp_path):
     folder = tmp_path / "out"
     process = start(corpus / "train.txt", *LONG, "--steps", 10**7, "-o", folder)

@@ -70,6 +70,7 @@ def test_vectors_of_words(nplm, runs):
     assert found["points"] == maps([keyed[w] for w in ("书", "茶", "猫")], 5)["pca"]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_processes_without_a_display(spawn, runs, tmp_path):
     for name in ("a.svg", "b.svg"):
         line = ("plot", "gates", runs / "lstm", SENTENCE, "-o", tmp_path / name)

@@ -240,6 +240,7 @@ def limited_to(size):
     return limit
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_training_keeps_the_old_files(
     spawn, nplm, train, texts, tmp_path, sha256
 ):
@@ -346,7 +347,9 @@ def test_ctrl_c_wrapped_by_a_library(nplm, ffn, monkeypatch):
     assert (result.code, result.out, result.err) == (130, "", "nplm: interrupted\n")
 
 
-@pytest.mark.parametrize("closed", ["2>&1 >/dev/null | head -n 1", "2>/dev/full"])
+@pytest.mark.parametrize(
+    "closed", ["2>&1 >/dev/null | head -n 1", pytest.param("2>/dev/full", marks=pytest.mark.slow)]
+)
 def test_nobody_listens_to_what_a_training_tells(texts, environment, tmp_path, closed):
     run = tmp_path / "run"
     line = f"train {texts / 'seg.txt'} -o {run} --dim 4 --hidden 4 --steps 20 --eval-every 2 --threads 1"

@@ -97,6 +97,7 @@ def test_symmetry_is_never_broken(activation):
     assert "from zero: word vectors and hidden weights are still 0 to the bit" not in unheld(lesson)
 
 
+@pytest.mark.slow
 def test_one_unit_is_what_equal_units_are_worth():
     """No monotone unit of x1 + x2 tells (0, 0), (1, 1) both from (0, 1): 2/3 is its best there."""
     best = (3 * math.log(3) - 2 * math.log(2)) / 4

@@ -67,6 +67,7 @@ def test_queries_are_always_labelled_and_labels_stay_inside(corpus):
             assert 0 <= float(element.get("y")) <= float(root.get("height"))
 
 
+@pytest.mark.slow
 def test_same_results_same_bytes(corpus):
     first, second = all_figures(corpus), all_figures(corpus)
     assert [figure.svg for figure in first] == [figure.svg for figure in second]

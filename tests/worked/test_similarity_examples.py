@@ -1,6 +1,8 @@
 """Worked example W-35: nine pairs of WordSim-353 and a vector space that agrees with people."""
 
 import math
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,23 +11,15 @@ from nplm_cli.vectors.keyed import KeyedVectors
 from nplm_cli.vectors.lookup import Lookup
 from nplm_cli.vectors.ratings import RatedPair, rate_similarity, read_ratings
 
-TABLE = """Word 1,Word 2,Human (mean)
-tiger,cat,7.35
-tiger,tiger,10
-book,paper,7.46
-computer,internet,7.58
-plane,car,5.77
-professor,doctor,6.62
-stock,phone,1.62
-stock,CD,1.31
-stock,jaguar,0.92
-"""
+EXAMPLE = tomllib.loads((Path(__file__).parent / "examples" / "W-35.toml").read_text("utf-8"))
+HEADER = "Word 1,Word 2,Human (mean)"
 
 
 @pytest.fixture
 def pairs(tmp_path) -> list[RatedPair]:
     path = tmp_path / "wordsim.csv"
-    path.write_text(TABLE, "utf-8")
+    rows = (",".join(map(str, pair)) for pair in EXAMPLE["pairs"])
+    path.write_text("\n".join([HEADER, *rows]) + "\n", "utf-8")
     return read_ratings(str(path))
 
 
@@ -43,7 +37,9 @@ def agreeing(pairs: list[RatedPair]) -> KeyedVectors:
 def test_w35_mean_of_the_ratings(pairs):
     assert len(pairs) == 9
     assert pairs[0] == ("tiger", "cat", 7.35)
-    assert sum(pair.rating for pair in pairs) / 9 == pytest.approx(5.403333, abs=5e-7)
+    [mean] = [expect["exact"] for expect in EXAMPLE["expect"] if expect["value"] == "mean"]
+    assert mean == 5.403333
+    assert sum(pair.rating for pair in pairs) / 9 == pytest.approx(mean, abs=5e-7)
 
 
 def test_w35_rho_of_a_space_that_agrees(pairs):

@@ -41,7 +41,7 @@ SENTENCES = (
 def _times(measure: str, *times: float) -> Parameter:
     text = MEASURES[measure]
     help = Text(f"{text.en} times in ms", f"{text.zh}阅读时间（毫秒）")
-    return Parameter(default=times, help=help, low=0, high=1e5)
+    return Parameter(default=times, help=help, low=0, high=9999)
 
 
 PARAMETERS = {
@@ -51,9 +51,7 @@ PARAMETERS = {
     "measure": Parameter(
         default="go_past", help=Text("of steps 3 and 4", "第 3、4 步所用"), choices=tuple(MEASURES)
     ),
-    "order": Parameter(
-        default=3, help=Text("of the n-gram model", "n 元模型的 n"), low=1, high=5
-    ),
+    "order": Parameter(default=3, help=Text("of the n-gram model", "n 元模型的 n"), low=1, high=5),
 }
 
 
@@ -124,9 +122,7 @@ def _surprisal(order: int) -> np.ndarray:
 
 
 def _surprisal_step(bits: np.ndarray, order: int) -> Step:
-    rows = [
-        (word, 2.0 ** -value, value) for word, value in zip(WORDS, bits.tolist(), strict=True)
-    ]
+    rows = [(word, 2.0**-value, value) for word, value in zip(WORDS, bits.tolist(), strict=True)]
     return Step(
         title=Text("What a model finds surprising", "模型觉得意外的词"),
         text=Text(
@@ -151,13 +147,9 @@ def _surprisal_step(bits: np.ndarray, order: int) -> Step:
     )
 
 
-def _correlations(
-    times: np.ndarray, bits: np.ndarray, lengths: np.ndarray, measure: Text
-) -> Step:
+def _correlations(times: np.ndarray, bits: np.ndarray, lengths: np.ndarray, measure: Text) -> Step:
     r, by_length = correlation(bits, times), correlation(lengths, times)
-    without = [
-        correlation(np.delete(bits, i), np.delete(times, i)) for i in range(len(WORDS))
-    ]
+    without = [correlation(np.delete(bits, i), np.delete(times, i)) for i in range(len(WORDS))]
     known = [value for value in without if value is not None]
     return Step(
         title=Text("Do they go together?", "两者相关吗？"),
@@ -207,7 +199,9 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
     share = p = None
     if r is not None:
         # Every order of the times was as likely if the two have nothing to do with each other.
-        orders = [correlation(bits, times[list(order)]) for order in itertools.permutations(range(n))]
+        orders = [
+            correlation(bits, times[list(order)]) for order in itertools.permutations(range(n))
+        ]
         share = sum(abs(other or 0.0) >= abs(r) - 1e-12 for other in orders) / len(orders)
         left = 1 - r * r
         p = f_survival(r * r * (n - 2) / left, 1, n - 2) if left > 0 else 0.0
@@ -220,19 +214,25 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
             "answers: among all 120 orders of the five times, and by the F test with 1 and 3 "
             "degrees of freedom. Nor is such a sentence chosen at random. Studies use thousands "
             "of words, and regressions that hold length and frequency fixed: nplm surprisal "
-            "--times does one.",
+            "--times-column does one.",
             "假如两者毫无关系，r 有多大可能达到这么大？两种算法：在五个时间的全部 120 种排列中"
             "数一数；用自由度为 1 和 3 的 F 检验。何况这个句子也不是随机抽取的。真正的研究用"
-            "成千上万个词，并在回归中控制词长与词频：nplm surprisal --times 可以做。",
+            "成千上万个词，并在回归中控制词长与词频：nplm surprisal --times-column 可以做。",
         ),
         formula=["F = r^2 (n - 2) / (1 - r^2)"],
         tables=[
             Table(
                 ("", Text("value", "值")),
                 [
-                    (Text("share of orders with |r| as large", "|r| 不小于此的排列所占份额"), share),
+                    (
+                        Text("share of orders with |r| as large", "|r| 不小于此的排列所占份额"),
+                        share,
+                    ),
                     (Text("p by the F test", "F 检验的 p"), p),
-                    (Text("least |r| with p < 0.05, n = 5", "n = 5 时 p < 0.05 所需的 |r|"), needed),
+                    (
+                        Text("least |r| with p < 0.05, n = 5", "n = 5 时 p < 0.05 所需的 |r|"),
+                        needed,
+                    ),
                     (Text("words for p < 0.05 at r = 0.2", "r = 0.2 时 p < 0.05 所需的词数"), many),
                 ],
             )

@@ -270,8 +270,9 @@ def _gradients(layers: int, scale: float, seed: int) -> Step:
             ),
             Claim(
                 Text(
-                    "with residual connections: at least a tenth, norm or none",
-                    "有残差连接：至少十分之一，有没有归一化都一样",
+                    "with residual connections, norm or none, the first layer gets at least a "
+                    "tenth of what the last gets",
+                    "有残差连接时，无论有没有归一化，第一层得到的至少是最后一层的十分之一",
                 ),
                 min(ratios[name] for name in ("residual", "pre", "post")) > 0.1,
             ),

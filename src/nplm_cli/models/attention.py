@@ -105,6 +105,11 @@ def fused(q_RHLD: Tensor, k_RHSD: Tensor, v_RHSD: Tensor, visible: Tensor | None
     )
 
 
+def attention_scores(q_RHLD: Tensor, k_RHSD: Tensor) -> Tensor:
+    """Return q k^T / sqrt(D) of shape (R, H, L, S): step 5."""
+    return q_RHLD @ k_RHSD.transpose(2, 3) / math.sqrt(q_RHLD.shape[3])
+
+
 def attention(
     q_RHLD: Tensor, k_RHSD: Tensor, v_RHSD: Tensor, visible: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -113,7 +118,7 @@ def attention(
     softmax(q k^T / sqrt(D)) v over the keys that ``visible`` (broadcast to (R, H, L, S)) shows;
     returns the sums (R, H, L, D) and the weights (R, H, L, S). Every query must see some key.
     """
-    scores_RHLS = q_RHLD @ k_RHSD.transpose(2, 3) / math.sqrt(q_RHLD.shape[3])
+    scores_RHLS = attention_scores(q_RHLD, k_RHSD)
     weights_RHLS = scores_RHLS.masked_fill(~visible, -math.inf).softmax(dim=3)
     return weights_RHLS @ v_RHSD, weights_RHLS
 

@@ -1,4 +1,4 @@
-"""W-25: sinusoidal positions (Vaswani et al. 2017, 3.5), and why a shift is a rotation."""
+"""W-25: sinusoidal positions (Vaswani et al. 2017): a shift is a rotation."""
 
 from collections.abc import Iterator
 
@@ -7,164 +7,157 @@ from torch import Tensor
 
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
-from nplm_cli.models import attention
+from nplm_cli.models.attention import sinusoidal_positions
 
 RUNS = ("nplm_cli.models.attention.sinusoidal_positions",)
-COUNT = 6
-# Columns of a table, and numbers whose rounding is 1e-15 or so.
-SHOWN = 4
-ROUNDING = 1e-12
 PARAMETERS = {
-    "pairs": Parameter(
-        default=2, help=Text("pairs of sine and cosine, d/2", "正弦余弦的对数，即 d/2"),
-        low=1, high=256,
+    "dim": Parameter(default=4, help=Text("dimensions d", "维数 d"), low=2, high=512),
+    "wide": Parameter(
+        default=500, help=Text("dimensions of step 2", "第 2 步的维数"), low=4, high=4096
     ),
-    "more_pairs": Parameter(
-        default=250, help=Text("the same of a larger dimension", "较大维数的对数"), low=1, high=1024
-    ),
-    "pos": Parameter(default=2, help=Text("a position", "一个位置"), low=1, high=1000),
-    "shift": Parameter(default=4, help=Text("how far it is moved", "平移多远"), low=1, high=1000),
-}  # fmt: skip
+    "count": Parameter(default=6, help=Text("positions", "位置个数"), low=6, high=64),
+}
+# Numbers of a row that are shown.
+SHOWN = 4
 
 
-def steps(pairs: int, more_pairs: int, pos: int, shift: int) -> Iterator[Step]:
-    """The vectors, the wave of each pair, a shift as rotations, and dot products."""
-    dim, wide = 2 * pairs, 2 * more_pairs
-    small, large = (attention.sinusoidal_positions(COUNT, d) for d in (dim, wide))
-    yield Step(
+def steps(dim: int, wide: int, count: int) -> Iterator[Step]:
+    """Two tables, what a shift does, what products of positions depend on."""
+    y = sinusoidal_positions(count, dim)
+    yield _table(y, dim)
+    yield _wide(sinusoidal_positions(count, wide), wide)
+    yield _shift(y)
+    yield _products(y)
+
+
+def _rows(y: Tensor) -> list[tuple[int | float, ...]]:
+    return [(pos, *row) for pos, row in enumerate(y[:, :SHOWN].tolist(), 1)]
+
+
+def _table(y: Tensor, dim: int) -> Step:
+    speeds = torch.atan2(y[0, ::2][: dim // 2], y[0, 1::2])
+    lengths = (2 * torch.pi / speeds).tolist()
+    return Step(
         title=Text("A vector for each position", "每个位置一个向量"),
         text=Text(
-            "Attention itself does not see the order of the words: a vector that depends on the "
-            "place is added to each word vector. Even columns are sines, odd ones cosines; the "
-            f"first {min(dim, SHOWN)} of d = {dim}, then of d = {wide}.",
-            "注意力本身看不到词的先后：给每个词向量加上一个只由位置决定的向量。偶数列是正弦，"
-            f"奇数列是余弦；先列 d = {dim} 的前 {min(dim, SHOWN)} 列，再列 d = {wide} 的。",
+            "Attention does not know in which order words stand, so a vector of the position is "
+            "added to each word vector. Its numbers come in pairs, a sine and a cosine: hands of "
+            f"clocks that turn ever slower, here once in {lengths[0]:.2f} positions to once in "
+            f"{lengths[-1]:.0f}. Positions count from 1; at most four numbers are shown.",
+            "注意力不知道词的先后，所以要给每个词向量加上位置的向量。其中的数两个一对，一个正弦、"
+            "一个余弦，好比越走越慢的钟表指针：这里最快的 "
+            f"{lengths[0]:.2f} 个位置转一圈，最慢的 {lengths[-1]:.0f} 个位置转一圈。位置从 1 数起；"
+            "表中最多列出四个数。",
         ),
         formula=[
-            "y_pos,2i   = sin(pos / 10000^(2i/d))",
-            "y_pos,2i+1 = cos(pos / 10000^(2i/d))      pos = 1, 2, ...",
+            "y_2i = sin(pos / 10000^(2i/d))",
+            "y_2i+1 = cos(pos / 10000^(2i/d))",
         ],
-        tables=[_vectors(small), _vectors(large)],
-        values={
-            "positions": small.tolist(),
-            **{f"wide_{pos}": row for pos, row in enumerate(large[:, :SHOWN].tolist(), 1)},
-        },
+        tables=[Table(("pos", *map(str, range(min(dim, SHOWN)))), _rows(y))],
+        values={"y": y.tolist(), "wavelengths": lengths},
         claims=[
             Claim(
-                Text(
-                    "every vector has the same length, the root of d/2",
-                    "所有向量等长，都是 d/2 的平方根",
-                ),
-                bool(((small.norm(dim=1) - (dim / 2) ** 0.5).abs() < ROUNDING).all()),
+                Text("no two positions have the same vector", "没有两个位置的向量相同"),
+                torch.pdist(y).min().item() > 1e-6,
             )
         ],
     )
-    yield _waves(dim)
-    yield _shift(dim, pos, shift)
-    yield _products(dim, shift)
 
 
-def _vectors(table: Tensor) -> Table:
-    shown = table[:, :SHOWN].tolist()
-    columns = ("pos", *(f"y_{i}" for i in range(len(shown[0]))))
-    return Table(columns, [(pos, *row) for pos, row in enumerate(shown, 1)])
-
-
-def _waves(dim: int) -> Step:
-    first = attention.sinusoidal_positions(1, dim)[0]
-    angle = torch.atan2(first[0::2], first[1::2])
-    pairs = sorted({0, dim // 4, dim // 2 - 1})
-    lengths = (2 * torch.pi / angle).tolist()
+def _wide(y: Tensor, wide: int) -> Step:
     return Step(
-        title=Text("Fast and slow waves", "快波与慢波"),
+        title=Text("With many dimensions", "维数很多时"),
         text=Text(
-            "Each pair of columns is a hand of a clock. The first turns once in 2π positions, the "
-            "last hardly moves: together they tell near and far places apart.",
-            "每一对列好比时钟的一根指针：第一根每 2π 个位置转一圈，最后一根几乎不动；合在一起，"
-            "远近的位置都能分辨。",
+            f"The first four of {wide} numbers: the first pair is as before, the second turns "
+            "nearly as fast, as there are many clocks now.",
+            f"{wide} 个数中的前四个：第一对与前面相同；第二对转得几乎一样快，因为钟表多了。",
         ),
-        tables=[
-            Table(
-                (Text("pair i", "第 i 对"), Text("angle of a step", "每步转角"),
-                 Text("positions in a turn", "一圈的位置数")),
-                [(i, angle[i].item(), lengths[i]) for i in pairs],
-                4,
-            )
-        ],
-        values={"angles": [angle[i].item() for i in pairs]},
-        claims=[
-            Claim(
-                Text("each pair turns more slowly than the one before", "每一对都比前一对转得慢"),
-                bool((angle.diff() < 0).all()),
-            )
-        ],
-    )  # fmt: skip
+        tables=[Table(("pos", *map(str, range(SHOWN))), _rows(y))],
+        values={
+            "wide_rows": y[:, :SHOWN].tolist(),
+            "wide_1_2_and_6": y[[0, 1, 5], :SHOWN].tolist(),
+        },
+    )
 
 
-def _shift(dim: int, pos: int, shift: int) -> Step:
-    y = attention.sinusoidal_positions(pos + shift, dim)
-    at, moved, by = y[pos - 1], y[pos + shift - 1], y[shift - 1]
-    sin, cos, sin_k, cos_k = at[0::2], at[1::2], by[0::2], by[1::2]
-    turned = torch.stack([sin * cos_k + cos * sin_k, cos * cos_k - sin * sin_k], 1).flatten()
-    off = (turned - moved).abs().max().item()
-    rows = [(i, moved[i].item(), turned[i].item()) for i in range(min(dim, SHOWN))]
+def _shift(y: Tensor) -> Step:
+    """y(pos + k) from y(pos), pair by pair; an odd last sine has no cosine and is left out."""
+    pairs = y.shape[1] // 2 * 2
+    sin, cos = y[:, 0:pairs:2], y[:, 1:pairs:2]
+    rows, largest = [], 0.0
+    for pos in (1, 2):
+        for k in (1, 2, 4):
+            p, s = pos - 1, k - 1
+            turned_sin = sin[p] * cos[s] + cos[p] * sin[s]
+            turned_cos = cos[p] * cos[s] - sin[p] * sin[s]
+            off = max(
+                (turned_sin - sin[p + k]).abs().max().item(),
+                (turned_cos - cos[p + k]).abs().max().item(),
+            )
+            largest = max(largest, off)
+            rows.append((pos, k, turned_sin[0].item(), sin[p + k, 0].item(), f"{off:.0e}"))
     return Step(
         title=Text("A shift is a rotation", "平移就是旋转"),
         text=Text(
-            f"The vector of position {pos} + {shift} is that of {pos}, each pair turned by an "
-            f"angle which depends on {shift} alone: wherever a word stands, 'so many places "
-            "further' is one and the same matrix.",
-            f"位置 {pos} + {shift} 的向量，就是位置 {pos} 的向量逐对旋转一个只取决于 {shift} 的"
-            "角度：无论词在何处，“往后若干位”总是同一个矩阵。",
+            "To go k positions on, turn each pair by an angle that depends on k alone, not on pos. "
+            "A network can learn such a turn, so 'two words back' means the same everywhere. "
+            "First number of each pair; error: the largest of all numbers.",
+            "往后移 k 个位置，就是把每一对数转过一个角度，这个角度只取决于 k，与 pos 无关。网络"
+            "学得会这样的旋转，所以“往前两个词”在哪里都是一个意思。表中是第一对的第一个数；误差是"
+            "所有数中最大的。",
         ),
         formula=[
             "sin(a + b) = sin a cos b + cos a sin b",
             "cos(a + b) = cos a cos b - sin a sin b",
         ],
-        tables=[Table(("i", f"y_{pos + shift}", Text("y turned", "旋转 y 而得")), rows)],
-        values={"shifted": moved.tolist(), "turned": turned.tolist(), "shift_error": off},
+        tables=[
+            Table(
+                (
+                    "pos",
+                    "k",
+                    Text("y(pos) turned", "旋转 y(pos)"),
+                    "y(pos + k)",
+                    Text("error", "误差"),
+                ),
+                rows,
+            )
+        ],
+        values={"shift_error": largest},
         claims=[
-            Claim(Text("the two agree but for rounding", "除舍入误差外两者相等"), off < ROUNDING)
+            Claim(Text("they agree to less than 1e-14", "两者相差不到 1e-14"), largest < 1e-14)
         ],
     )
 
 
-def _products(dim: int, shift: int) -> Step:
-    places = (1, 2, 10, 100)
-    y = attention.sinusoidal_positions(max(places) + shift, dim)
-    products = [(y[p - 1] @ y[p + shift - 1]).item() for p in places]
-    distances = [1, 2, 4, 8, 16]
-    z = attention.sinusoidal_positions(1 + max(distances), dim)
-    by_distance = [(z[0] @ z[d]).item() for d in distances]
+def _products(y: Tensor) -> Step:
+    pairs = y.shape[1] // 2 * 2
+    products = (y[:, :pairs] @ y[:, :pairs].T).tolist()
+    count = len(products)
+    spread = max(
+        abs(products[i][j] - products[0][abs(i - j)]) for i in range(count) for j in range(count)
+    )
+    rows = [(k, products[0][k], products[1][1 + k], products[2][2 + k]) for k in range(4)]
     return Step(
-        title=Text("Dot products know the distance", "内积只取决于距离"),
+        title=Text("Products see the distance alone", "内积只看距离"),
         text=Text(
-            "What attention computes between two positions depends on how far apart they are, and "
-            "on nothing else.",
-            "注意力在两个位置之间算出的内积只取决于它们相距多远。",
+            "Attention compares vectors by products. The product of two positions depends on how "
+            "far apart they are, not on where they are, and it is largest at distance 0: d/2.",
+            "注意力用内积比较向量。两个位置的内积取决于相距多远，与在哪里无关；距离为 0 时最大，"
+            "等于 d/2。",
         ),
+        formula=["y(pos) · y(pos + k) = Σ_i cos(k / 10000^(2i/d))"],
         tables=[
             Table(
-                (Text("positions", "位置"), "y · y"),
-                [(f"{p}, {p + shift}", v) for p, v in zip(places, products, strict=True)],
-            ),
-            Table(
-                (Text("distance", "距离"), "y · y"),
-                list(zip(distances, by_distance, strict=True)),
-            ),
+                (Text("distance k", "距离 k"), "pos = 1", "pos = 2", "pos = 3"),
+                rows,
+            )
         ],
-        values={"products": products, "by_distance": by_distance},
+        values={"products": products[0], "product_spread": spread},
         claims=[
+            Claim(Text("equal distances, equal products", "距离相等，内积就相等"), spread < 1e-9),
             Claim(
-                Text(
-                    f"positions that are {shift} apart have one product",
-                    f"相距 {shift} 的位置内积都相同",
-                ),
-                max(products) - min(products) < ROUNDING * dim,
-            ),
-            Claim(
-                Text("it is the largest, d/2, at distance 0", "距离为 0 时最大，等于 d/2"),
-                max(*products, *by_distance) <= dim / 2 + ROUNDING * dim,
+                Text("no distance gives more than distance 0", "没有哪个距离比距离 0 的更大"),
+                max(products[0]) <= products[0][0] + 1e-9,
             ),
         ],
     )

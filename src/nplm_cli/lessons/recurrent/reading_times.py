@@ -41,7 +41,7 @@ SENTENCES = (
 def _times(measure: str, *times: float) -> Parameter:
     text = MEASURES[measure]
     help = Text(f"{text.en} times in ms", f"{text.zh}阅读时间（毫秒）")
-    return Parameter(default=times, help=help, low=0, high=1e5)
+    return Parameter(default=times, help=help, low=0, high=9999)
 
 
 PARAMETERS = {
@@ -214,10 +214,10 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
             "answers: among all 120 orders of the five times, and by the F test with 1 and 3 "
             "degrees of freedom. Nor is such a sentence chosen at random. Studies use thousands "
             "of words, and regressions that hold length and frequency fixed: nplm surprisal "
-            "--times does one.",
+            "--times-column does one.",
             "假如两者毫无关系，r 有多大可能达到这么大？两种算法：在五个时间的全部 120 种排列中"
             "数一数；用自由度为 1 和 3 的 F 检验。何况这个句子也不是随机抽取的。真正的研究用"
-            "成千上万个词，并在回归中控制词长与词频：nplm surprisal --times 可以做。",
+            "成千上万个词，并在回归中控制词长与词频：nplm surprisal --times-column 可以做。",
         ),
         formula=["F = r^2 (n - 2) / (1 - r^2)"],
         tables=[

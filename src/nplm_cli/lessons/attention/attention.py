@@ -61,7 +61,12 @@ def steps(
         weights = {"embedding.weight": vectors}
         for name, values in (("query", W_q), ("key", W_k), ("value", W_v)):
             weights[f"encoder.layers.0.{name}.weight"] = values
-        settings = {"arch": "attention", "dim": 2, "output_bias": False, "positions": positions}
+        settings: dict[str, Any] = {
+            "arch": "attention",
+            "dim": 2,
+            "output_bias": False,
+            "positions": positions,
+        }
         model = small_model(len(WORDS), weights, **settings)
         assert isinstance(model, AttentionLM)
         return model

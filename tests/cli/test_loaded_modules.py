@@ -22,6 +22,7 @@ VECTORS = ALWAYS | {
     "vectors.row_lengths",
     "vectors.scan",
     "vectors.unknown",
+    "vectors.word_rows",
 }
 RUN = {
     "architectures",

@@ -15,9 +15,7 @@ from nplm_cli.vectors.line_words import LineWords
 from nplm_cli.vectors.nearest import Metric
 from nplm_cli.vectors.row_lengths import NotFiniteError, RowLengths, centred_norms
 from nplm_cli.vectors.unknown import explain_unknown
-
-# From so many look-ups on an index of all words takes less time than they do.
-_FEW_LOOK_UPS = 20
+from nplm_cli.vectors.word_rows import WordRows
 
 
 class Neighbor(NamedTuple):
@@ -59,35 +57,19 @@ class KeyedVectors:
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
-        self._lines: LineWords | None = words if isinstance(words, LineWords) else None
-        self._words: Sequence[str] | None = None if isinstance(words, LineWords) else words
-        self._index: dict[str, int] | None = None
-        self._look_ups = 0
-        if self._lines is None or self._lines.may_repeat():
-            self._check_once()
+        self._rows = WordRows(words)
         self._lengths = RowLengths(self.vectors)
         self._correlation_norms: np.ndarray | None = None
 
     @property
     def words(self) -> Sequence[str]:
         """All words, in the order of rows."""
-        if self._words is None:
-            assert self._lines is not None
-            self._words = self._lines.words()
-        return self._words
+        return self._rows.words
 
     @property
     def index(self) -> dict[str, int]:
         """Row of each word."""
-        if self._index is None:
-            self._index = dict(zip(self.words, range(len(self)), strict=True))
-        return self._index
-
-    def _check_once(self) -> None:
-        """Raise ArtifactError when a word occurs twice."""
-        if len(self.index) != len(self):
-            twice = next(word for row, word in enumerate(self.words) if self.index[word] != row)
-            raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
+        return self._rows.index
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -107,13 +89,7 @@ class KeyedVectors:
 
     def index_of(self, word: str) -> int | None:
         """Row of ``word``, or None when it has no vector."""
-        if self._index is None and self._lines is not None and self._look_ups < _FEW_LOOK_UPS:
-            self._look_ups += 1
-            return self._lines.row(word)
-        return self.index.get(word)
-
-    def _word(self, row: int) -> str:
-        return self._lines.word(row) if self._lines is not None else self.words[row]
+        return self._rows.row(word)
 
     def _row(self, query: str | int) -> int:
         if isinstance(query, str):
@@ -178,7 +154,7 @@ class KeyedVectors:
         for row, sign in [(row, 1.0) for row in plus] + [(row, -1.0) for row in minus]:
             query += sign * nearest.unit(self.vectors[row].astype(np.float64))
         [best] = self._search([query], [self.skip.union(plus, minus)], topn, "cosine")
-        return [(self._word(row), score) for row, score in best]
+        return [(self._rows.word(row), score) for row, score in best]
 
     def _search(
         self,
@@ -211,7 +187,7 @@ class KeyedVectors:
 
     def _not_finite(self, row: int) -> ArtifactError:
         return ArtifactError(
-            f"the vector of {self._word(row)!r} (row {row}) holds nan or inf; "
+            f"the vector of {self._rows.word(row)!r} (row {row}) holds nan or inf; "
             "train or export it again"
         )
 
@@ -239,7 +215,7 @@ class KeyedVectors:
     def neighbor(self, row: int, score: float) -> Neighbor:
         """The word of a row, with a score and its count."""
         count = None if self.counts is None else int(self.counts[row])
-        return Neighbor(self._word(row), score, count)
+        return Neighbor(self._rows.word(row), score, count)
 
     def sample_words(
         self,

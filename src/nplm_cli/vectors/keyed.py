@@ -235,15 +235,9 @@ class KeyedVectors:
         eligible; by default words of letters, no punctuation and no digits (``is_plain_word``).
         The same seed gives the same words. Fewer than n come back when fewer are eligible.
         """
-        from nplm_cli.vectors.sampling import drawn  # neighbours of a word take no sample
+        from nplm_cli.vectors import sampling  # neighbours of a word take no sample
 
-        if n < 1:
-            raise ConfigError(f"cannot draw {n} words: expected at least 1")
-        if band is not None and not 1 <= band[0] <= band[1]:
-            raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
-        low, high = self.ranks_to_sample(n, band, keep)
-        eligible = self._eligible(low, high, keep)
-        return drawn(eligible, n, low, high, np.random.default_rng(seed))
+        return sampling.sample_words(self, n, seed, band, keep)
 
     def ranks_to_sample(
         self,
@@ -252,22 +246,9 @@ class KeyedVectors:
         keep: Callable[[str], bool] | None = None,
     ) -> tuple[int, int]:
         """First and last frequency rank that ``sample_words`` draws n words from."""
-        from nplm_cli.vectors.sampling import DEFAULT_BAND
+        from nplm_cli.vectors import sampling
 
-        last = len(self.rows_by_frequency())
-        low, high = DEFAULT_BAND if band is None else band
-        if band is None and len(self._eligible(low, high, keep)) < n:
-            low, high = 1, last
-        return low, min(high, last)
-
-    def _eligible(
-        self, low: int, high: int, keep: Callable[[str], bool] | None
-    ) -> list[tuple[int, str]]:
-        from nplm_cli.vectors.sampling import is_plain_word
-
-        ranked = self.rows_by_frequency()[low - 1 : high].tolist()
-        chosen = enumerate((self.words[row] for row in ranked), start=low)
-        return [(rank, word) for rank, word in chosen if (keep or is_plain_word)(word)]
+        return sampling.ranks_to_sample(self, n, band, keep)
 
 
 def _as_list(words: str | int | Iterable[str | int]) -> list[str | int]:

@@ -43,7 +43,9 @@ RUN = {
     "query.feedforward",
     "query.far_context",
     "query.layers",
+    "query.records",
     "query.run",
+    "query.stored_models",
 }
 SCORER = {
     "cli.adaptation",

@@ -68,7 +68,13 @@ TEXT = {
     "corpus.user_words",
     "query.sentences",
 }
-SCORE = {"cli.score_command", "cli.score_formats", "cli.score_input", "corpus.encodings"}
+SCORE = {
+    "cli.score_checks",
+    "cli.score_command",
+    "cli.score_formats",
+    "cli.score_input",
+    "corpus.encodings",
+}
 ASK = {"cli.ask", "cli.ledger_table", "cli.progress", "events"}
 # A command line, its modules of this package, its packages that are not Python's own.
 LOADED = {

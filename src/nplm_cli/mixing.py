@@ -25,7 +25,7 @@ from nplm_cli.errors import ConfigError, InputError
 from nplm_cli.evaluation.interpolation import MAX_ITERATIONS, Fit, fit_weights, fit_with_best
 from nplm_cli.evaluation.ledger import perplexity
 from nplm_cli.locking import exclusive
-from nplm_cli.measure import part_ledger, read_text, tell_policies, text_log_probs
+from nplm_cli.measure import part_ledger, read_text
 from nplm_cli.mixing_checks import check_alike
 from nplm_cli.placement import (
     check_target,
@@ -37,6 +37,7 @@ from nplm_cli.placement import (
 from nplm_cli.query.components import COMPONENTS, fingerprint
 from nplm_cli.query.mixture import first_neural, mixed_log_probs
 from nplm_cli.query.run import Run
+from nplm_cli.text_probabilities import tell_policies, text_log_probs
 from nplm_cli.threads import available_cores
 from nplm_cli.tuning_text import doubts, text_digest
 

@@ -22,6 +22,7 @@ VECTORS = ALWAYS | {
     "vectors.row_lengths",
     "vectors.scan",
     "vectors.unknown",
+    "vectors.word_rows",
 }
 RUN = {
     "architectures",
@@ -42,7 +43,9 @@ RUN = {
     "query.feedforward",
     "query.far_context",
     "query.layers",
+    "query.records",
     "query.run",
+    "query.stored_models",
 }
 SCORER = {
     "cli.adaptation",
@@ -65,7 +68,13 @@ TEXT = {
     "corpus.user_words",
     "query.sentences",
 }
-SCORE = {"cli.score_command", "cli.score_formats", "cli.score_input", "corpus.encodings"}
+SCORE = {
+    "cli.score_checks",
+    "cli.score_command",
+    "cli.score_formats",
+    "cli.score_input",
+    "corpus.encodings",
+}
 ASK = {"cli.ask", "cli.ledger_table", "cli.progress", "events"}
 # A command line, its modules of this package, its packages that are not Python's own.
 LOADED = {

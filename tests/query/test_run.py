@@ -13,7 +13,8 @@ from nplm_cli.config import Config
 from nplm_cli.corpus.preparation import Sources
 from nplm_cli.errors import ArtifactError
 from nplm_cli.query.describe import describe
-from nplm_cli.query.run import PART_COUNTS, Run
+from nplm_cli.query.records import PART_COUNTS
+from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 from nplm_cli.query.sentences import SentenceReader, score_sentences
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from nplm_cli import events, measure, pipeline, placement
+from nplm_cli import events, measure, pipeline, placement, text_probabilities
 from nplm_cli.artifacts import TensorFile
 from nplm_cli.config import Config
 from nplm_cli.corpus.preparation import Sources
@@ -118,16 +118,16 @@ def test_numpy_reads_short_texts_and_torch_the_others(train, tmp_path, monkeypat
     work = part.predictions * parameters
     found = {}
     for limit in (work, work - 1):
-        monkeypatch.setattr(measure, "NUMPY_WORK", limit)
-        assert measure.numpy_is_sooner(run, part, "auto") == (limit == work)
-        assert not measure.numpy_is_sooner(run, part, "cuda")
-        found[limit] = measure.text_log_probs([run], part, "sentence", device="cpu")[0]
+        monkeypatch.setattr(text_probabilities, "NUMPY_WORK", limit)
+        assert text_probabilities.numpy_is_sooner(run, part, "auto") == (limit == work)
+        assert not text_probabilities.numpy_is_sooner(run, part, "cuda")
+        found[limit] = text_probabilities.text_log_probs([run], part, "sentence", device="cpu")[0]
     expected = open_scorer(run).nll(part, "sentence")
     np.testing.assert_array_equal(found[work], 0.0 - expected)
     np.testing.assert_allclose(found[work - 1], -expected, atol=1e-5)
     figures = {}
     for limit, engine in ((work, "numpy"), (work - 1, "torch")):
-        monkeypatch.setattr(measure, "NUMPY_WORK", limit)
+        monkeypatch.setattr(text_probabilities, "NUMPY_WORK", limit)
         text, format = [str(tmp_path / "t.txt")], {"format": "segmented"}
         figures[engine] = measure.evaluate_text(run, text, corpus_changes=format, device="cpu")
         assert figures[engine]["engine"] == engine

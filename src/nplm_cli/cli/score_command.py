@@ -1,6 +1,5 @@
 """``nplm score``: sentences from arguments, files or standard input, in several layouts."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +27,12 @@ from nplm_cli.cli.arguments import (
     warn_of_relative,
 )
 from nplm_cli.cli.parameters import Argument, Option, Registry
+from nplm_cli.cli.score_checks import (
+    check_compiled,
+    check_log10,
+    check_one_word,
+    checked_layout,
+)
 from nplm_cli.cli.score_formats import (
     BASES,
     write_kenlm,
@@ -107,37 +112,24 @@ def score_cli(
     if base not in BASES:
         raise ConfigError(f"--base {base!r}: expected 2, e or 10")
     encoding, errors = checked_encoding(encoding), checked_errors(errors)
-    layouts = ("auto", "table", "tsv", "json", "kenlm", "srilm", "summary")
-    if format not in layouts:
-        raise ConfigError(f"--format {format!r}: expected one of {', '.join(layouts[1:])}")
-    if json and format not in ("auto", "json", "summary"):
-        raise ConfigError(f"--json and --format {format}: choose one layout")
-    layout = "json" if json and format != "summary" else format
+    layout = checked_layout(format, json=json)
     normalised = compiled or tables is not None
     named = BASES[base].self_normalised() if normalised else BASES[base]
     opened = Run(run)
     if unit not in ("line", "split"):
         raise ConfigError(f"--sentences {unit!r}: expected line or split")
-    if layout == "srilm" and not eos:
-        raise ConfigError("--format srilm counts the end of a sentence: leave --no-eos out")
-    if layout in ("kenlm", "srilm") and base != "2":
-        raise ConfigError(f"--format {layout} is in base-10 logarithms: leave --base out")
+    check_log10(layout, base, eos=eos)
     reader = SentenceReader(opened.recipe, segmented, unit == "split")
     policy = checked_context(context) or opened.config.training.context
     if (given is None) != (not word):
         raise ConfigError("--given and --word go together")
-    if given is not None and (sentences or file):
-        raise ConfigError("--given and --word stand alone: no sentences and no --file beside them")
-    totals_alone = ("kenlm", "srilm", "summary")
-    if given is not None and (per_token or not eos or context or layout in totals_alone):
-        raise ConfigError(
-            "--given and --word score one word after a sentence's beginning: leave out "
-            "--per-token, --no-eos, --context and --format kenlm, srilm or summary"
-        )
+    if given is not None:
+        beside = per_token or not eos or bool(context)
+        check_one_word(layout, text=bool(sentences or file), of_sentences=beside)
     if per_token and layout == "summary":
         raise ConfigError("--format summary adds all up: leave --per-token out")
     if normalised:
-        _check_compiled(layout, given, cache)
+        check_compiled(layout, one_word=given is not None, caches=bool(cache))
     if sentences and "-" in sentences and len(sentences) > 1:
         raise ConfigError("'-' stands alone: either sentences or standard input")
     more = given_caches(cache, cache_size, cache_theta, cache_decay, cache_weight)
@@ -155,7 +147,9 @@ def score_cli(
     if not quiet:
         tell_caches(use, one_sentence=given is not None)
     if given is not None and word:
-        _score_words(opened, scorer, reader, given, word, base, layout, caches)
+        from nplm_cli.cli.score_word import write_words
+
+        write_words(opened, scorer, reader, given, word, named, layout, caches)
         return
     if not sentences and not file:
         raise ConfigError("no sentence: give one, or - for standard input, or --file FILE")
@@ -206,19 +200,6 @@ def score_cli(
             write_table(shown, named, per_token, layout)
 
 
-def _check_compiled(layout: str, given: str | None, cache: Any) -> None:
-    """Refuse what self-normalised scores cannot give."""
-    if given is not None:
-        raise ConfigError("--compiled scores sentences: leave --given and --word out")
-    if cache:
-        raise ConfigError("--cache mixes probabilities, which --compiled does not give: choose one")
-    if layout == "srilm":
-        raise ConfigError(
-            "--format srilm is about perplexity, which self-normalised scores do not have: "
-            "take --format kenlm or summary with --compiled"
-        )
-
-
 def _tell(policy: str, eos: bool, unit_name: str, normalised: bool) -> None:
     ends = "</s> counted" if eos else "</s> not counted"
     kind = "self-normalised, no probabilities: scores" if normalised else "surprisal"
@@ -233,40 +214,3 @@ def _with_warnings(scored: Iterable[Any], reader: Any) -> Iterator[Any]:
             output.warn(text)
         told = len(reader.warnings)
         yield sentence
-
-
-def _score_words(
-    run: Any,
-    scorer: Any,
-    reader: Any,
-    given: str,
-    words: list[str],
-    base: str,
-    layout: str,
-    caches: list[dict[str, Any]],
-) -> None:
-    if not all(word.strip() for word in words):
-        raise ConfigError("--word '': name a word, or </s> for the end of the sentence")
-    history = run.vocabulary.encode(span.token for span in reader.spans(given))
-    for text in reader.warnings:
-        output.warn(text)
-    log_p_V = scorer.next_log_probs(history)
-    rows = []
-    for word in words:
-        spelled = run.spelled(word)
-        i = run.vocabulary.index.get(spelled, 0)
-        log_p = float(log_p_V[i])
-        record = {
-            "given": given,
-            "word": word,
-            "oov": spelled not in run.vocabulary.index,
-            "probability": math.exp(log_p),
-            "logprob_e": log_p,
-            BASES[base].column: BASES[base].surprisal(log_p),
-        }
-        rows.append(record)
-    if layout == "json":
-        for record in rows:
-            output.write_json({"schema": 1, **record} | ({"caches": caches} if caches else {}))
-        return
-    output.write_table(list(rows[0]), [list(r.values()) for r in rows], style=layout)

@@ -15,6 +15,7 @@ from nplm_cli.corpus.block_reading import word_blocks
 from nplm_cli.corpus.cutting import automatic_workers, cut_lines
 from nplm_cli.corpus.detection import head_lines, texts_of
 from nplm_cli.corpus.file_watch import watched, watched_blocks
+from nplm_cli.corpus.numbering import Numbering
 from nplm_cli.corpus.paragraphs import paragraphs
 from nplm_cli.corpus.readers import (
     Digest,
@@ -28,8 +29,6 @@ from nplm_cli.corpus.readers import (
 from nplm_cli.corpus.reading_results import Place, ReadCounts, Sentence
 from nplm_cli.corpus.recipe import TextRecipe
 from nplm_cli.corpus.resolution import recipe_beside, resolve_recipe
-from nplm_cli.corpus.sentences import split_sentences
-from nplm_cli.corpus.tokenizers import ESCAPES, Span
 from nplm_cli.corpus.user_words import UserWords, read_user_words
 from nplm_cli.corpus.word_blocks import WordBlock, takes_blocks
 from nplm_cli.corpus.word_table import kernels_for
@@ -39,7 +38,6 @@ __all__ = ["CorpusReader", "Place", "ReadCounts", "Sentence", "TextRecipe", "rea
 
 # Sentences, the line each stands in, and its tokens with offsets, if they were asked for.
 Reading = Generator[tuple["Sentence", Line, list[Any]], None, None]
-_ESCAPED = frozenset(ESCAPES.values())
 
 
 def read_sentences(
@@ -191,48 +189,32 @@ class CorpusReader:
         else:
             cut = cut_lines(recipe, lines, spans=spans, workers=self._workers)
         keep_blank = recipe.blank_lines == "keep"
-        document = block = unit = file = -1
-        article: str | None = None
-        after_blank = True
+        numbers = Numbering()
         sentences: Any
         for line, sentences in cut:
-            if line.file_index != file:
-                file, article, after_blank = line.file_index, None, True
-                document += 1
-            fresh = line.text and not line.text.isspace()
-            if not fresh:
+            if line.file_index != numbers.file:
+                numbers.begin_file(line.file_index)
+            if not line.text or line.text.isspace():
                 counts.blank_lines += 1
-                after_blank = True
+                numbers.blank_line(kept=keep_blank)
                 if keep_blank:
-                    unit += 1
-                    counts.sentences += 1
-                    yield Sentence([], document, max(block, 0), unit, file), line, []
+                    counts.add_sentence([])
+                    yield numbers.sentence([]), line, []
                 continue
-            unit += 1
             if tagged:
                 parsed = self._parsed(line)
-                if parsed.article is not None and parsed.article != article:
-                    # The first article of a file is the document that the file has begun.
-                    document += article is not None
-                    article = parsed.article
-                block += 1
-                sentences = self._tagged_sentences(parsed)
+                numbers.tagged_line(parsed.article)
+                sentences = recipe.split_tagged(parsed)
             else:
-                block += after_blank
-            after_blank = False
+                numbers.text_line()
             for piece in sentences:
                 if piece:
                     tokens = [token for token, _, _ in piece] if spans or tagged else piece
-                    counts.sentences += 1
-                    counts.tokens += len(tokens)
-                    counts.characters += sum(map(len, tokens))
+                    counts.add_sentence(tokens)
                     if unseen and not unseen.keys().isdisjoint(tokens):
                         for token in tokens:
                             unseen.pop(token, None)
-                    if not _ESCAPED.isdisjoint(tokens):
-                        counts.escaped += sum(token in _ESCAPED for token in tokens)
-                    sentence = Sentence(tokens, document, block, unit, file)
-                    yield sentence, line, piece if spans else []
+                    yield numbers.sentence(tokens), line, piece if spans else []
         self._finish()
         if unseen:
             shown = ", ".join(map(repr, islice(unseen.values(), 3)))
@@ -252,15 +234,6 @@ class CorpusReader:
         for fault in parsed.faults:
             self.counts.add_malformed(f"{shown_name(line.file)}:{line.number}: {fault}")
         return parsed
-
-    def _tagged_sentences(self, parsed: pku.Paragraph) -> Iterator[list[Span]]:
-        recipe = self.recipe
-        if recipe.sentences == "line":
-            yield recipe.tagged_spans(parsed)
-            return
-        for start, end in split_sentences([item.word for item in parsed.items]):
-            part = parsed._replace(items=parsed.items[start:end])
-            yield recipe.tagged_spans(part)
 
     def _finish(self) -> None:
         counts = self.counts

@@ -4,8 +4,10 @@ import dataclasses
 from typing import NamedTuple
 
 from nplm_cli.corpus.encodings import replaced_note
+from nplm_cli.corpus.tokenizers import ESCAPES
 
 LISTED_FAULTS = 20
+_ESCAPED = frozenset(ESCAPES.values())
 
 
 class Sentence(NamedTuple):
@@ -53,6 +55,14 @@ class ReadCounts:
     malformed: list[str] = dataclasses.field(default_factory=list)
     replaced: int = 0
     replaced_files: list[str] = dataclasses.field(default_factory=list)
+
+    def add_sentence(self, tokens: list[str]) -> None:
+        """Count a sentence."""
+        self.sentences += 1
+        self.tokens += len(tokens)
+        self.characters += sum(map(len, tokens))
+        if not _ESCAPED.isdisjoint(tokens):
+            self.escaped += sum(token in _ESCAPED for token in tokens)
 
     def add_malformed(self, fault: str) -> None:
         """Note a fault of a tagged text."""

@@ -82,6 +82,14 @@ class TextRecipe(config.Section):
         )
         return self._normalized(self._characters(words) if self.lang == "char" else words)
 
+    def split_tagged(self, paragraph: pku.Paragraph) -> Iterator[list[Span]]:
+        """Sentences of a parsed line of tagged text, each a list of tokens with offsets."""
+        if self.sentences == "line":
+            yield self.tagged_spans(paragraph)
+            return
+        for start, end in split_sentences([item.word for item in paragraph.items]):
+            yield self.tagged_spans(paragraph._replace(items=paragraph.items[start:end]))
+
     def split(self, text: str) -> Iterator[list[str]]:
         """Sentences of a line or paragraph of raw or segmented text, each a list of tokens."""
         if self.format == "segmented":

@@ -10,8 +10,9 @@ from nplm_cli.explain.words import Ranked, asked_ids
 from nplm_cli.ngram.backoff_path import Order, backoff_path
 from nplm_cli.ngram.model import NgramModel
 from nplm_cli.query.predict import Prompt
-from nplm_cli.query.run import Run, open_ngram
+from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import NgramScorer
+from nplm_cli.query.stored_models import open_ngram
 
 
 def explain_counts(run: Run, prompt: Prompt, words: Sequence[str], k: int) -> dict[str, Any]:

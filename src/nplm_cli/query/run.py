@@ -6,23 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from nplm_cli.artifacts import (
-    TensorFile,
-    check_format,
-    is_count,
-    is_figure,
-    read_json,
-    sha256_of_file,
-)
+from nplm_cli.artifacts import TensorFile, check_format, read_json, sha256_of_file
 from nplm_cli.config import Config
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID, Vocabulary, load_unknown
 from nplm_cli.errors import ArtifactError, ConfigError
 from nplm_cli.opening import check_inside, names_in
 from nplm_cli.placement import RUN_FILES, bring_back
-from nplm_cli.query import FORWARD
 from nplm_cli.query.components import CURE, check_fingerprint, component_folder
+from nplm_cli.query.records import is_record, is_report
+from nplm_cli.query.stored_models import check_weights, open_ngram
 
 if TYPE_CHECKING:
     from nplm_cli.config import MixtureConfig
@@ -30,48 +22,6 @@ if TYPE_CHECKING:
     from nplm_cli.evaluation.ledger import UnknownTypes
     from nplm_cli.ngram import NgramModel
     from nplm_cli.vectors.keyed import KeyedVectors
-
-# What config.json says of each part of the text.
-PART_COUNTS = ("sentences", "words", "predictions", "oov", "characters")
-
-
-def _is_record(record: dict[str, Any]) -> bool:
-    """Whether the parts of config.json that are no settings have the right types."""
-    data, environment = record.get("data"), record.get("environment")
-    if not isinstance(data, dict) or not isinstance(environment, dict):
-        return False
-    types, parts, threads = data.get("unk_types"), data.get("parts"), environment.get("threads")
-    if not isinstance(parts, dict) or not (type(threads) is int and 0 < threads < 10_000):
-        return False
-    return (types is None or (is_count(types) and types > 0)) and all(
-        isinstance(counts, dict) and all(is_count(counts.get(k)) for k in PART_COUNTS)
-        for counts in parts.values()
-    )
-
-
-def is_report(report: object) -> bool:
-    """Whether what others read of a report.json is there, in the right types."""
-    if not isinstance(report, dict) or not {"training", "valid", "test"} <= set(report):
-        return False
-    training = report["training"]
-    if not isinstance(training, dict):
-        return False
-    for key in ("seconds", "tokens"):
-        if training.get(key) is not None and not is_figure(training[key]):
-            return False
-    return all(report[name] is None or _is_ledger(report[name]) for name in ("valid", "test"))
-
-
-def _is_ledger(ledger: object) -> bool:
-    """Whether the figures that are read of a stored ledger are there."""
-    if not isinstance(ledger, dict) or not {"ppl", "baselines"} <= set(ledger):
-        return False
-    figures, baselines = [ledger["ppl"]], ledger["baselines"]
-    if baselines is not None:
-        if not isinstance(baselines, dict) or not isinstance(baselines.get("kneser_ney"), dict):
-            return False
-        figures.append(baselines["kneser_ney"].get("ppl", ""))
-    return all(figure is None or is_figure(figure) for figure in figures)
 
 
 class Run:
@@ -105,7 +55,7 @@ class Run:
             runs = [p.parent for p in sorted(self.folder.glob("*/*-*/config.json"))]
             names = ", ".join(str(run.relative_to(self.folder)) for run in runs)
             raise ArtifactError(f"{self.folder} is a homework; its runs are {names or 'gone'}")
-        if not _is_record(record):
+        if not is_record(record):
             raise ArtifactError(f"{path}: its data or environment is not what nplm train writes")
         return record
 
@@ -252,7 +202,7 @@ class Run:
         self.require_single()
         weights = TensorFile(self.weights_path)
         if self.config.model.neural:
-            self._check_shapes(weights)
+            check_weights(weights, self.config.model, len(self.vocabulary))
         return weights
 
     @property
@@ -263,22 +213,6 @@ class Run:
         if not self.config.model.neural:
             return None
         return sum(math.prod(self.weights.shape(name)) for name in self.weights)
-
-    def _check_shapes(self, weights: TensorFile) -> None:
-        """Names and shapes are those that config.json and vocabulary.tsv ask for."""
-        model = self.config.model
-        expected = FORWARD[model.arch].expected_shapes(model, len(self.vocabulary))
-        for name in sorted(set(expected) | set(weights.keys())):
-            found = weights.shape(name) if name in weights else None
-            if found != expected.get(name):
-                raise ArtifactError(
-                    f"{weights.path}: {name} has shape {found}, config.json and vocabulary.tsv "
-                    f"ask for {expected.get(name)}: not the weights of this run"
-                )
-            if weights.dtype(name) != np.float32:
-                raise ArtifactError(
-                    f"{weights.path}: {name} holds {weights.dtype(name)}: expected float32"
-                )
 
     @cached_property
     def baseline(self) -> "NgramModel | None":
@@ -322,19 +256,3 @@ class Run:
         if not is_report(report):
             raise ArtifactError(f"{path}: not a report of nplm train; restore it or train again")
         return report
-
-
-def open_ngram(path: Path, vocabulary_size: int) -> "NgramModel":
-    """Open n-gram tables; raises ArtifactError when they are for another vocabulary."""
-    from nplm_cli.ngram import NgramModel
-
-    file = TensorFile(path)
-    try:
-        model = NgramModel.from_tensors({name: file[name] for name in file}, file.metadata)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-    if model.vocab_size != vocabulary_size:
-        raise ArtifactError(
-            f"{path}: counts over {model.vocab_size} words, vocabulary.tsv has {vocabulary_size}"
-        )
-    return model

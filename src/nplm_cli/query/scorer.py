@@ -18,7 +18,8 @@ from nplm_cli.query import FORWARD
 from nplm_cli.query.contexts import different_beginnings, different_windows
 from nplm_cli.query.layers import State, Weights
 from nplm_cli.query.output import Output, no_warnings
-from nplm_cli.query.run import Run, open_ngram
+from nplm_cli.query.run import Run
+from nplm_cli.query.stored_models import open_ngram
 
 if TYPE_CHECKING:
     from nplm_cli.evaluation.ledger import Baselines

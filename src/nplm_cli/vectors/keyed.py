@@ -15,9 +15,7 @@ from nplm_cli.vectors.line_words import LineWords
 from nplm_cli.vectors.nearest import Metric
 from nplm_cli.vectors.row_lengths import NotFiniteError, RowLengths, centred_norms
 from nplm_cli.vectors.unknown import explain_unknown
-
-# From so many look-ups on an index of all words takes less time than they do.
-_FEW_LOOK_UPS = 20
+from nplm_cli.vectors.word_rows import WordRows
 
 
 class Neighbor(NamedTuple):
@@ -59,35 +57,19 @@ class KeyedVectors:
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         self.skip = frozenset(int(row) for row in skip)
         self.duplicates = duplicates
-        self._lines: LineWords | None = words if isinstance(words, LineWords) else None
-        self._words: Sequence[str] | None = None if isinstance(words, LineWords) else words
-        self._index: dict[str, int] | None = None
-        self._look_ups = 0
-        if self._lines is None or self._lines.may_repeat():
-            self._check_once()
+        self._rows = WordRows(words)
         self._lengths = RowLengths(self.vectors)
         self._correlation_norms: np.ndarray | None = None
 
     @property
     def words(self) -> Sequence[str]:
         """All words, in the order of rows."""
-        if self._words is None:
-            assert self._lines is not None
-            self._words = self._lines.words()
-        return self._words
+        return self._rows.words
 
     @property
     def index(self) -> dict[str, int]:
         """Row of each word."""
-        if self._index is None:
-            self._index = dict(zip(self.words, range(len(self)), strict=True))
-        return self._index
-
-    def _check_once(self) -> None:
-        """Raise ArtifactError when a word occurs twice."""
-        if len(self.index) != len(self):
-            twice = next(word for row, word in enumerate(self.words) if self.index[word] != row)
-            raise ArtifactError(f"the word {twice!r} occurs twice: expected every word once")
+        return self._rows.index
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -107,13 +89,7 @@ class KeyedVectors:
 
     def index_of(self, word: str) -> int | None:
         """Row of ``word``, or None when it has no vector."""
-        if self._index is None and self._lines is not None and self._look_ups < _FEW_LOOK_UPS:
-            self._look_ups += 1
-            return self._lines.row(word)
-        return self.index.get(word)
-
-    def _word(self, row: int) -> str:
-        return self._lines.word(row) if self._lines is not None else self.words[row]
+        return self._rows.row(word)
 
     def _row(self, query: str | int) -> int:
         if isinstance(query, str):
@@ -178,7 +154,7 @@ class KeyedVectors:
         for row, sign in [(row, 1.0) for row in plus] + [(row, -1.0) for row in minus]:
             query += sign * nearest.unit(self.vectors[row].astype(np.float64))
         [best] = self._search([query], [self.skip.union(plus, minus)], topn, "cosine")
-        return [(self._word(row), score) for row, score in best]
+        return [(self._rows.word(row), score) for row, score in best]
 
     def _search(
         self,
@@ -211,7 +187,7 @@ class KeyedVectors:
 
     def _not_finite(self, row: int) -> ArtifactError:
         return ArtifactError(
-            f"the vector of {self._word(row)!r} (row {row}) holds nan or inf; "
+            f"the vector of {self._rows.word(row)!r} (row {row}) holds nan or inf; "
             "train or export it again"
         )
 
@@ -239,7 +215,7 @@ class KeyedVectors:
     def neighbor(self, row: int, score: float) -> Neighbor:
         """The word of a row, with a score and its count."""
         count = None if self.counts is None else int(self.counts[row])
-        return Neighbor(self._word(row), score, count)
+        return Neighbor(self._rows.word(row), score, count)
 
     def sample_words(
         self,
@@ -259,15 +235,9 @@ class KeyedVectors:
         eligible; by default words of letters, no punctuation and no digits (``is_plain_word``).
         The same seed gives the same words. Fewer than n come back when fewer are eligible.
         """
-        from nplm_cli.vectors.sampling import drawn  # neighbours of a word take no sample
+        from nplm_cli.vectors import sampling  # neighbours of a word take no sample
 
-        if n < 1:
-            raise ConfigError(f"cannot draw {n} words: expected at least 1")
-        if band is not None and not 1 <= band[0] <= band[1]:
-            raise ConfigError(f"band {band[0]} to {band[1]}: expected ranks from 1, low to high")
-        low, high = self.ranks_to_sample(n, band, keep)
-        eligible = self._eligible(low, high, keep)
-        return drawn(eligible, n, low, high, np.random.default_rng(seed))
+        return sampling.sample_words(self, n, seed, band, keep)
 
     def ranks_to_sample(
         self,
@@ -276,22 +246,9 @@ class KeyedVectors:
         keep: Callable[[str], bool] | None = None,
     ) -> tuple[int, int]:
         """First and last frequency rank that ``sample_words`` draws n words from."""
-        from nplm_cli.vectors.sampling import DEFAULT_BAND
+        from nplm_cli.vectors import sampling
 
-        last = len(self.rows_by_frequency())
-        low, high = DEFAULT_BAND if band is None else band
-        if band is None and len(self._eligible(low, high, keep)) < n:
-            low, high = 1, last
-        return low, min(high, last)
-
-    def _eligible(
-        self, low: int, high: int, keep: Callable[[str], bool] | None
-    ) -> list[tuple[int, str]]:
-        from nplm_cli.vectors.sampling import is_plain_word
-
-        ranked = self.rows_by_frequency()[low - 1 : high].tolist()
-        chosen = enumerate((self.words[row] for row in ranked), start=low)
-        return [(rank, word) for rank, word in chosen if (keep or is_plain_word)(word)]
+        return sampling.ranks_to_sample(self, n, band, keep)
 
 
 def _as_list(words: str | int | Iterable[str | int]) -> list[str | int]:

@@ -1,6 +1,5 @@
 """W-03: one unit with a threshold says AND and OR; that none says XOR is proved, not tried."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -10,6 +9,8 @@ from nplm_cli.lessons.lesson import Claim, Step, Table, Text, Value
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
+from nplm_cli.lessons.units.perceptron_proof import all_functions, certified
+from nplm_cli.lessons.units.threshold_unit import INPUTS, answers, sums, unit
 from nplm_cli.models.feedforward import FeedforwardLM
 
 RUNS = (
@@ -17,7 +18,6 @@ RUNS = (
     "nplm_cli.training.losses.OutputLoss.__call__",
     "nplm_cli.training.optimizers.build_optimizer",
 )
-INPUTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 AND, OR = (0, 0, 0, 1), (0, 1, 1, 1)
 PARAMETERS = {
     "and_w": Parameter(default=(1.0, 1.0), help=Text("weights of the AND unit", "与单元的权重")),
@@ -38,23 +38,6 @@ PARAMETERS = {
     ),
 }
 ROUNDS = 100  # of the perceptron rule, at most: far more than any truth table takes
-# Weights and biases that are tried to find a unit: enough for all that two inputs allow.
-TRIED = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-
-
-def unit(w: Sequence[float] = (0, 0), b: float = 0) -> FeedforwardLM:
-    """A unit without a hidden layer: the output layer reads the two numbers themselves."""
-    return network(2, {"output.weight": [w], "output.bias": [b]}, layers=0)
-
-
-def sums(model: FeedforwardLM) -> torch.Tensor:
-    """z = w · x + b of the four inputs."""
-    return model.logits(hidden_of(model, numbers(INPUTS)))[:, 0]
-
-
-def answers(model: FeedforwardLM) -> tuple[int, ...]:
-    """1 where z > 0, else 0."""
-    return tuple((sums(model) > 0).int().tolist())
 
 
 def steps(
@@ -69,8 +52,8 @@ def steps(
     """AND and OR given, the certificate against XOR, all truth tables, two ways to learn."""
     yield _given(unit(and_w, and_b), AND, "and", Text("AND", "与"))
     yield _given(unit(or_w, or_b), OR, "or", Text("OR", "或"))
-    yield _certified(target)
-    yield _all_functions()
+    yield certified(target)
+    yield all_functions()
     yield _rule(target)
     yield _logistic(target, settings["steps"], seed)
 
@@ -97,147 +80,6 @@ def _given(model: FeedforwardLM, wanted: Sequence[int], name: str, title: Text) 
                 Text(f"this unit says {title.en}", f"这个单元就是“{title.zh}”"),
                 said == tuple(wanted),
             )
-        ],
-    )
-
-
-def inequalities(target: Sequence[int]) -> list[list[int]]:
-    """What each input asks of (w1, w2, b), as coefficients of a sum that must not be negative.
-
-    z itself where 1 is wanted (and then it must be above 0), -z where 0 is. z is linear in the
-    weights, so its gradient gives the coefficients exactly.
-    """
-    model = unit()
-    assert model.output.bias is not None
-    of = (model.output_weight, model.output.bias)
-    rows = []
-    for z, wanted in zip(sums(model), target, strict=True):
-        w, b = torch.autograd.grad(z, of, retain_graph=True)
-        sign = 1 if wanted else -1
-        rows.append([sign * round(v) for v in (*w[0].tolist(), *b.tolist())])
-    return rows
-
-
-def certificate(target: Sequence[int]) -> tuple[int, ...] | None:
-    """How often to add each inequality so that 0 > 0 comes out; None if no such sum is found.
-
-    The coefficients of w1, w2 and b must cancel, and one that says "above 0" must be among them.
-    """
-    rows = inequalities(target)
-    for times in itertools.product((0, 1, 2), repeat=len(rows)):
-        total = [sum(t * row[k] for t, row in zip(times, rows, strict=True)) for k in range(3)]
-        if not any(total) and any(t and y for t, y in zip(times, target, strict=True)):
-            return times
-    return None
-
-
-def tried_units() -> dict[tuple[int, ...], tuple[float, ...]]:
-    """The smallest weights (w1, w2, b) of those tried for each truth table that a unit says.
-
-    All of them stand side by side in one output layer.
-    """
-    weights = sorted(itertools.product(TRIED, repeat=3), key=lambda w: sum(map(abs, w)))
-    rows = {"output.weight": [w[:2] for w in weights], "output.bias": [w[2] for w in weights]}
-    model = network(2, rows, layers=0, outputs=len(weights))
-    z_NU = model.logits(hidden_of(model, numbers(INPUTS)))
-    units: dict[tuple[int, ...], tuple[float, ...]] = {}
-    for w, said in zip(weights, (z_NU > 0).int().T.tolist(), strict=True):
-        units.setdefault(tuple(said), w)
-    return units
-
-
-def _written(coefficients: Sequence[int]) -> str:
-    """A sum such as ``w1 + b``."""
-    terms = [
-        f"{'-' if c < 0 else '+'} {name}"
-        for c, name in zip(coefficients, ("w1", "w2", "b"), strict=True)
-        if c
-    ]
-    return " ".join(terms).removeprefix("+ ").replace("- ", "-", 1 if terms[0][0] == "-" else 0)
-
-
-def _certified(target: Sequence[int]) -> Step:
-    rows, times = inequalities(target), certificate(target)
-    asked = [f"{_written(row)} {'>' if y else '>='} 0" for row, y in zip(rows, target, strict=True)]
-    shown_times: Sequence[int | None] = times or [None] * len(rows)
-    lines = []
-    if times:
-        terms = [f"{t} ({a[: a.index('>')].strip()})" for t, a in zip(times, asked, strict=True)]
-        lines = [" + ".join(terms).replace("1 (", "("), "    = 0, and must be > 0"]
-    return Step(
-        title=Text("Why not XOR: a proof", "为何没有异或：一个证明"),
-        text=Text(
-            "Each input asks something of the weights: z > 0 where 1 is wanted, -z >= 0 where 0 "
-            "is. If a sum of these inequalities leaves 0 > 0, no weights whatever obey all.",
-            "每个输入都对权重有所要求：想要 1 处 z > 0，想要 0 处 -z >= 0。如果把这些不等式"
-            "相加得到 0 > 0，那么任何权重都不能全部满足。",
-        ),
-        formula=lines,
-        tables=[
-            Table(
-                ("x1", "x2", Text("wanted", "想要"), Text("asks", "要求"), Text("taken", "取几次")),
-                [
-                    (*x, y, a, t)
-                    for x, y, a, t in zip(INPUTS, target, asked, shown_times, strict=True)
-                ],
-            )
-        ],
-        values={"inequalities": rows, "certificate": list(times) if times else None},
-        claims=[
-            Claim(
-                Text(
-                    "the inequalities add up to 0 > 0: no perceptron says this",
-                    "这些不等式相加得 0 > 0：没有感知机能做到",
-                ),
-                times is not None,
-            )
-        ],
-    )
-
-
-def _all_functions() -> Step:
-    tables = list(itertools.product((0, 1), repeat=len(INPUTS)))
-    units = tried_units()
-    impossible = [t for t in tables if certificate(t)]
-    return Step(
-        title=Text("All truth tables of two inputs", "两个输入的所有真值表"),
-        text=Text(
-            "There are 16. Each has either a unit that says it or a sum that proves there is none.",
-            "共有 16 个。每一个要么有单元实现，要么有相加的式子证明不存在这样的单元。",
-        ),
-        tables=[
-            Table(
-                ("00 01 10 11", "w1", "w2", "b", Text("proof that none", "不存在的证明")),
-                [
-                    (
-                        "  " + "  ".join(map(str, t)),
-                        *units.get(t, (None, None, None)),
-                        " ".join(map(str, certificate(t) or ())),
-                    )
-                    for t in tables
-                ],
-                1,
-            )
-        ],
-        values={
-            "possible": len(units),
-            "impossible": [list(t) for t in impossible],
-        },
-        claims=[
-            Claim(
-                Text(
-                    "each has one or the other, and none has both",
-                    "每个恰有其一，没有兼有的",
-                ),
-                all((t in units) != (t in impossible) for t in tables),
-            ),
-            Claim(
-                Text(
-                    "the two without a unit are XOR and its opposite",
-                    "没有单元的两个，是异或与同或",
-                ),
-                impossible == [(0, 1, 1, 0), (1, 0, 0, 1)],
-            ),
         ],
     )
 

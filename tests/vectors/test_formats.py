@@ -281,7 +281,12 @@ def test_binary_numbers_whose_bytes_are_letters_are_no_text(tmp_path):
     assert load_vectors(path).vectors.tobytes() == numbers.tobytes()
 
 
-def test_damaged_text_is_reported_as_text(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    ["2 2\na 123 abcd\nb 1 2\n", "2 3\na 0,1 0,2 0,3 \nb 0,4 0,5 0,6 \n", "1 1\na 0,1 \n"],
+)
+def test_damaged_text_is_reported_as_text(tmp_path, text):
+    """Also where d fields of three signs, each with a space, are as long as d binary numbers."""
     path = tmp_path / "v.txt"
-    path.write_text("2 2\na 123 abcd\nb 1 2\n", "utf-8")
+    path.write_text(text, "utf-8")
     assert detect_format(path) == "word2vec"

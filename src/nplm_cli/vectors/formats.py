@@ -81,16 +81,23 @@ def _is_text(body: bytes, dim: int, whole: bool) -> bool:
 
 
 def _are_binary_rows(body: bytes, dim: int, whole: bool) -> bool:
-    """Whether each row that is whole here is a word, a space, 4 d bytes, and a line end."""
-    at = 0
+    """Whether each row that is whole here is a word, a space, 4 d bytes, and a line end.
+
+    Not so if in every row the bytes are d fields, as those of text may be: 3 digits and a space.
+    """
+    at, fields_alone = 0, True
     while at < len(body):
-        end = body.find(b" ", at) + 1 + 4 * dim
-        if end == 4 * dim or end >= len(body):  # no space, or no end
-            return at > 0 and not whole
+        start = body.find(b" ", at) + 1
+        end = start + 4 * dim
+        if not start or end >= len(body):  # no space, or no end
+            if whole:
+                return False
+            break
         if body[end : end + 1] != b"\n":
             return False
+        fields_alone = fields_alone and len(body[start:end].split()) == dim
         at = end + 1
-    return at > 0
+    return at > 0 and not fields_alone
 
 
 def _is_utf8(cut: bytes) -> bool:

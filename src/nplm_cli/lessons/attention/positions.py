@@ -138,12 +138,15 @@ def _products(y: Tensor) -> Step:
     )
     rows = [(k, products[0][k], products[1][1 + k], products[2][2 + k]) for k in range(4)]
     return Step(
-        title=Text("Products see the distance alone", "内积只看距离"),
+        title=Text("Products of positions", "位置的内积"),
         text=Text(
-            "Attention compares vectors by products. The product of two positions depends on how "
-            "far apart they are, not on where they are, and it is largest at distance 0: d/2.",
-            "注意力用内积比较向量。两个位置的内积取决于相距多远，与在哪里无关；距离为 0 时最大，"
-            "等于 d/2。",
+            "Attention compares vectors by products. That of two position vectors as they are "
+            "depends on how far apart they stand, not on where, and is largest at distance 0: d/2. "
+            "In a model words are added, and W_q and W_k come between: they learn which "
+            "distances matter.",
+            "注意力用内积比较向量。两个位置向量本身的内积取决于相距多远，与在哪里无关；距离为 0 "
+            "时最大，等于 d/2。在模型里还要加上词向量，并经过 W_q 与 W_k：哪些距离重要，由它们"
+            "学得。",
         ),
         formula=["y(pos) · y(pos + k) = Σ_i cos(k / 10000^(2i/d))"],
         tables=[

@@ -147,34 +147,44 @@ def _frequencies(
     p_V = np.exp(model.next_log_probs(before))
     seen = before[-(order - 1) :]
     history = " ".join(vocabulary.tokens[i] for i in seen)
-    counts = [model.count([*seen, w]) for w in wanted]
+    counts, occurred = [model.count([*seen, w]) for w in wanted], model.count(seen)
+    word = vocabulary.tokens[wanted[0]]
     return Step(
         title=Text("Relative frequencies", "相对频率"),
         text=Text(
             f"An n-gram model of order {order} looks up what followed '{history}'. What never did "
-            "has probability 0, however sensible it is.",
+            "has probability 0, however sensible it is. If not even the history was ever seen, "
+            "c(h) = 0 and the fraction says nothing: nplm gives every word 0.",
             f"{order} 元模型查找“{history}”后面出现过什么。从没出现过的词，无论多么合理，概率"
-            "都是 0。",
+            "都是 0。如果连上文都没有出现过，则 c(h) = 0，分数没有意义：nplm 给每个词的概率都是 "
+            "0。",
         ),
         formula=["p(w | h) = c(h w) / c(h)"],
         tables=[
             Table(
-                (Text("word", "词"), "c(h w)", "p"),
+                (Text("word", "词"), "c(h w)", "c(h)", "p"),
                 [
-                    (vocabulary.tokens[w], count, float(p_V[w]))
+                    (vocabulary.tokens[w], count, occurred, float(p_V[w]))
                     for w, count in zip(wanted, counts, strict=True)
                 ],
             )
         ],
-        values={"mle": p_V[wanted].tolist(), "counts": counts},
+        values={"mle": p_V[wanted].tolist(), "counts": counts, "history_count": occurred},
         claims=[
             Claim(
                 Text(
-                    f"p({vocabulary.tokens[wanted[0]]} | {history}) is 0: never seen",
-                    f"p({vocabulary.tokens[wanted[0]]} | {history}) 为 0：从未见过",
+                    f"'{history} {word}' was never seen: p is 0",
+                    f"“{history} {word}”从未出现过：p 为 0",
                 ),
-                float(p_V[wanted[0]]) == 0,
-            )
+                counts[0] == 0 and float(p_V[wanted[0]]) == 0,
+            ),
+            Claim(
+                Text(
+                    f"nor was '{history}' itself, whatever came after it",
+                    f"“{history}”本身也从未出现过，无论后面是什么",
+                ),
+                occurred == 0,
+            ),
         ],
     )
 

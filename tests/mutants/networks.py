@@ -8,7 +8,7 @@ MUTANTS = (
     mutant(
         "gates exchanged",
         "input and forget gate change places, in torch's written-out step",
-        ("models/cells.py", "lstm_cell(c_BH, torch.sigmoid(i), torch.sigmoid(f)", "lstm_cell(c_BH, torch.sigmoid(f), torch.sigmoid(i)"),
+        ("models/cells.py", "lstm_cell(c_BH, i, f, g)", "lstm_cell(c_BH, f, i, g)"),
         tests="models worked",
     ),
     mutant(

@@ -123,3 +123,13 @@ def test_columns_are_aligned_with_chinese_in_them():
 def test_numbers_too_small_for_their_places_keep_their_digits():
     shown = [line.strip() for line in table_lines(["x"], [[1e-9], [0.0], [-1e-12], [2.5e12]], 3)]
     assert shown == ["x", "1.000e-09", "0.000", "-1.000e-12", "2.500e+12"]
+
+
+def test_text_follows_a_narrow_terminal(nplm, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    text = [line for line in nplm("lesson", "neuron").ok().lines if not line.startswith(" ")]
+    assert 40 < max(map(width_of, text)) <= 60
+
+
+def test_upper_case_is_a_near_miss(nplm):
+    nplm("lesson", "LSTM").refused("did you mean 'lstm'?")

@@ -145,7 +145,8 @@ def _show_parameters(lesson: Lesson, lang: Language) -> None:
         return
     write_text(said_in(lang, "Change it with --set NAME=VALUE:", "可用 --set 名称=值 改动："))
     for name, parameter in parameters.items():
-        choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
+        choices = ("、" if lang == "zh" else ", ").join(parameter.choices)
+        choices = choices and (f"（{choices}）" if lang == "zh" else f" ({choices})")
         setting = f"{name}={quoted(shown(lesson.given[name]))}"
         help = parameter.help.within(lang) + choices
         space = HELP_COLUMN - 2 - width_of(setting)

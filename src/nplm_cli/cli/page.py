@@ -5,6 +5,7 @@ Nothing is wider than ``WIDTH``, so that nothing is wrapped at 80 columns.
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from nplm_cli.cli import output
 from nplm_cli.plain import plain, shown_number
 
 WIDTH = 80
+# Narrower terminals wrap by themselves.
+LEAST_WIDTH = 40
 # A Latin word or one full-width character, each with the punctuation that may not begin a line.
 _PIECE = re.compile(r"\s+|(?:[^\s\u2e80-\uffff]+|[\u2e80-\uffff])[，。；：、？！）》」』”’]*")
 _OPENING = "（《「『“‘"
@@ -71,13 +74,18 @@ def table_lines(
 def write_heading(text: str) -> None:
     """Write a heading, in bold on a terminal that has colours."""
     bold = output.to_terminal() and not os.environ.get("NO_COLOR")
-    for line in wrapped(text):
+    for line in wrapped(text, text_width()):
         output.write_line(f"\x1b[1m{line}\x1b[0m" if bold else line)
+
+
+def text_width() -> int:
+    """Columns that text is wrapped to: those of the terminal or of COLUMNS, at most ``WIDTH``."""
+    return max(LEAST_WIDTH, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def write_text(text: str, indent: str = "") -> None:
     """Write text, wrapped, each line behind ``indent``."""
-    for line in wrapped(text, WIDTH - len(indent)):
+    for line in wrapped(text, text_width() - len(indent)):
         output.write_line(indent + line)
 
 

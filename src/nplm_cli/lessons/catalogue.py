@@ -17,7 +17,7 @@ TOPICS = {
 # What the first word of each part of ``Entry.source`` stands for.
 SOURCES = {
     "SLP3": Text("Jurafsky & Martin, Speech and Language Processing (3rd ed.),",
-                 "Jurafsky & Martin，《Speech and Language Processing》第三版"),
+                 " Jurafsky & Martin，《Speech and Language Processing》第三版"),
     "Zong": Text("Zong Chengqing's course, ch. 5,", "宗成庆课程第五章"),
     "HZ": Text("text-mining course of Hangzhou Normal University, lecture 7,",
                "杭州师范大学文本挖掘课程第七讲"),
@@ -233,10 +233,10 @@ def full_source(entry: Entry, lang: Language) -> str:
     for part in entry.source.split("; "):
         key, _, place = part.partition(" ")
         if lang == "zh":
-            place = re.sub(r"s\. (\d+)", r"第 \1 节", place)
+            place = re.sub(r"s\. (\d+)", r"第 \1 节", place).replace(", ", "、")
         gap = "" if place.startswith("第") else " "
         parts.append(f"{SOURCES[key].within(lang)}{gap}{place}")
-    return ("；" if lang == "zh" else "; ").join(parts)
+    return ("；" if lang == "zh" else "; ").join(parts).replace("； ", "；")
 
 
 def find(name: str) -> Entry:
@@ -244,5 +244,5 @@ def find(name: str) -> Entry:
     for entry in CATALOGUE:
         if entry.name == name:
             return entry
-    near = did_you_mean(name, [entry.name for entry in CATALOGUE])
+    near = did_you_mean(name.lower(), [entry.name for entry in CATALOGUE])
     raise ConfigError(f"no lesson {name!r:.60}{near} (nplm lesson lists them)")

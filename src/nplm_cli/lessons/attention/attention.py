@@ -319,10 +319,11 @@ def _order(models: dict[str, AttentionLM], ids: list[int]) -> Step:
     return Step(
         title=Text("Without positions order is lost", "没有位置就没有次序"),
         text=Text(
-            f"Read {' '.join(WORDS[i] for i in other)} instead: the words before the last the "
+            f"The eight steps are done; two checks. Read {' '.join(WORDS[i] for i in other)} "
+            "instead: the words before the last the "
             "other way round. How far does any probability of the next word move?",
-            f"改读“{' '.join(WORDS[i] for i in other)}”：把最后一个词之前的词倒过来。下一个词的"
-            "概率最多变多少？",
+            f"八个步骤已完成，再做两个检验。改读“{' '.join(WORDS[i] for i in other)}”："
+            "把最后一个词之前的词倒过来。下一个词的概率最多变多少？",
         ),
         tables=[
             Table(
@@ -355,7 +356,7 @@ def _mask(text: Sequence[str], weights: Tensor) -> Step:
             "所有的词同时计算，每行一个词。后面的词权重为 0，否则模型就看到了它要预测的词。有位置"
             "的模型：",
         ),
-        formula=["b_ts = -inf  for s > t"],
+        formula=["b_ts = -inf   (s > t)"],
         tables=[Table(("", *(f"{i}" for i in range(1, len(shown[0])))), shown)],
         values={"mask": weights.tolist()},
         claims=[

@@ -155,10 +155,11 @@ def _whole(model: LanguageModel, shares: Tensor, recurrent: Tensor) -> Step:
     return Step(
         title=Text("The whole cell", "完整的细胞"),
         text=Text(
-            "Now the gates come from the word and the state, by a sigmoid. Here i, f and o have "
-            "the same weights, so they are one number; c begins at 0.",
-            "现在各个门由词和状态经 sigmoid 算出。这里 i、f、o 的权重相同，所以是同一个数；"
-            "c 从 0 开始。",
+            "Now the gates come from the word and the state, by a sigmoid. In this example i, "
+            "f, o and g all have the same W and U, so the three gates are one number; in a trained "
+            "LSTM each has its own. c begins at 0.",
+            "现在各个门由词和状态经 sigmoid 算出。本例中 i、f、o、g 的 W 与 U 都相同，"
+            "所以三个门是同一个数；训练出的 LSTM 各有各的权重。c 从 0 开始。",
         ),
         formula=["i = f = o = sigmoid(W x + U h)", "g = tanh(W x + U h)"],
         tables=[

@@ -148,9 +148,9 @@ def _saturated(factors: Mapping[str, float], count: int) -> Step:
         title=Text("tanh takes its share, too", "tanh 还要再乘以自己的导数"),
         text=Text(
             "With tanh each step multiplies by w times the slope of tanh, which is 1 - h^2 and so "
-            "at most 1. Even a large w does not help: it drives h to where tanh is flat.",
+            "at most 1. Even a large w does not help: it drives h to where tanh is flat. h_0 is 1.",
             "用 tanh 时，每一步乘以 w 与 tanh 的导数之积；导数为 1 - h^2，至多为 1。w 大也没"
-            "有用：它把 h 推到 tanh 平坦的地方。",
+            "有用：它把 h 推到 tanh 平坦的地方。h_0 为 1。",
         ),
         formula=["dh_t / dh_(t-1) = w (1 - h_t^2)"],
         tables=[_by_step((f"w = {small:g}", f"w = {large:g}"), curves)],
@@ -215,9 +215,12 @@ def _by_distance(factors: Mapping[str, float], bias: float, count: int, seed: in
         text=Text(
             "Random first weights, those of the state times the factor. Each word of a text occurs "
             "once, so the gradient of its vector tells how much the loss of the last prediction "
-            "asks of that word; shown relative to the last word read.",
+            "asks of that word; shown relative to the last word read. With the large factor tanh "
+            "saturates and holds the explosion back. In the LSTM what was read early is added up "
+            "in the cell, so it may weigh more than 1.",
             "随机初始权重，其中状态的权重再乘以系数。文中每个词只出现一次，所以词向量的梯度就"
-            "说明：最后一次预测的损失对这个词有多大要求。表中以最后读入的词为 1。",
+            "说明：最后一次预测的损失对这个词有多大要求。表中以最后读入的词为 1。系数大时，"
+            "tanh 饱和，抑制了爆炸。LSTM 的细胞把早先读到的累加起来，所以比例可以大于 1。",
         ),
         formula=["|dL / dx_(T-k)| / |dL / dx_T|"],
         tables=[
@@ -249,8 +252,8 @@ def _by_distance(factors: Mapping[str, float], bias: float, count: int, seed: in
             ),
             Claim(
                 Text(
-                    f"RNN, {large:g}: it gets over a thousand times as much",
-                    f"RNN，{large:g}：它得到的是前者的一千倍以上",
+                    f"RNN, {large:g}: it gets over a thousand times what RNN, {small:g} leaves it",
+                    f"RNN，{large:g}：它得到的是 RNN，{small:g} 时的一千倍以上",
                 ),
                 curves[1][-1] > 1000 * curves[0][-1],
             ),

@@ -54,7 +54,11 @@ def steps(x: tuple[float, ...], w: tuple[float, ...], b: float) -> Iterator[Step
             "What the unit says is a function of z that is not linear; three of them:",
             "神经元的输出是 z 的非线性函数，这里有三种：",
         ),
-        formula=["sigmoid(z) = 1 / (1 + exp(-z))", "relu(z) = max(0, z)"],
+        formula=[
+            "sigmoid(z) = 1 / (1 + exp(-z))",
+            "tanh(z) = (exp(z) - exp(-z)) / (exp(z) + exp(-z))",
+            "relu(z) = max(0, z)",
+        ],
         tables=[Table(("f", "f(z)"), list(a.items()))],
         values=a,
     )
@@ -74,8 +78,8 @@ def steps(x: tuple[float, ...], w: tuple[float, ...], b: float) -> Iterator[Step
         claims=[
             Claim(
                 Text(
-                    f"with the bias {z:.6f}, clamped {z_clamped:.6f}",
-                    f"带偏置 {z:.6f}，固定输入 {z_clamped:.6f}",
+                    f"with a bias z is {z:.6f}, with a weight of the input 1 {z_clamped:.6f}",
+                    f"用偏置时 z 为 {z:.6f}，用输入 1 的权重时为 {z_clamped:.6f}",
                 ),
                 abs(z - z_clamped) <= 1e-12 * max(1, abs(z)),
             ),

@@ -188,9 +188,10 @@ def _logistic(target: tuple[int, ...], count: int, seed: int) -> Step:
         title=Text("Learned by a logistic unit", "用逻辑单元学习"),
         text=Text(
             "The same unit, with a softmax over the answers 0 and 1 instead of the threshold, "
-            "trained with nplm's loss and SGD. p is the probability of the answer 1.",
+            "trained with nplm's loss and SGD. p is the probability of the answer 1; an answer is "
+            "right if it has more than half, by however little.",
             "同样的单元，不用阈值，而用答案 0 与 1 上的 softmax，以 nplm 的损失和 SGD 训练。p 是"
-            "答案为 1 的概率。",
+            "答案为 1 的概率；答案的概率过半就算对，哪怕只多一点点。",
         ),
         tables=[
             Table(

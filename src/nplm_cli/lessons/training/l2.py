@@ -174,9 +174,11 @@ def _adam(W: Any, after: dict[str, Any], l2: float, lr: float) -> Step:
         text=Text(
             "Adam divides each gradient by its usual size, and so the penalty in it: its first "
             "step is lr long for a large weight and a small one. AdamW (the default of nplm) "
-            "keeps the decay out of the gradient and subtracts it beside the step.",
+            "keeps the decay out of the gradient and subtracts it beside the step. (What is left "
+            "of a weight that came to 0 is the 1e-8 that Adam adds to what it divides by.)",
             "Adam 把每个梯度除以它通常的大小，混在其中的惩罚也被除掉：无论权重大小，第一步的长度"
-            "都是 lr。AdamW（nplm 的默认优化器）不把衰减放进梯度，而是在这一步之外减去。",
+            "都是 lr。AdamW（nplm 的默认优化器）不把衰减放进梯度，而是在这一步之外减去。"
+            "（本应为 0 的权重所剩的一点，来自 Adam 在除数上加的 1e-8。）",
         ),
         formula=["W <- W - lr ε W - lr Adam(g)        (AdamW)"],
         tables=[

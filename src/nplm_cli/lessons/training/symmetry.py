@@ -112,10 +112,11 @@ def _from_zero(
         text=Text(
             f"Both models are trained for {steps} steps. The one that began at zero learns by "
             "its output biases alone, or by units that say the same after every context: how "
-            "frequent each word is. The best that one can do with frequencies alone is "
-            f"{corpus.unigram:.4f}.",
+            "frequent each word is. The least loss that the words' shares of the "
+            f"text allow is {corpus.unigram:.4f} nats a word.",
             f"两个模型各训练 {steps} 步。从零开始的模型只能靠输出偏置（或对任何上文都给出同样输出"
-            f"的单元）学习：每个词有多常见。只凭词频最好只能做到 {corpus.unigram:.4f}。",
+            f"的单元）学习：每个词有多常见。只凭各词在文中的份额，损失最低为每词 "
+            f"{corpus.unigram:.4f} 奈特。",
         ),
         tables=[
             Table(

@@ -79,3 +79,25 @@ def test_a_mixture_is_refused_with_a_component_to_ask(nplm, ffn, ngram, texts, t
     mixture = tmp_path / "mix"
     nplm("mix", ffn, ngram, "--tune", texts / "seg.txt", "-o", mixture).ok()
     nplm("gradcheck", mixture).refused("mixture", "components")
+
+
+def test_nothing_compared_is_nothing_that_holds(nplm, lstm, tmp_path, monkeypatch):
+    from nplm_cli.training import gradient_check
+
+    monkeypatch.setattr(gradient_check, "relative_errors", lambda a, b, floor: a - a + 1)
+    monkeypatch.setattr(gradient_check, "_is_kink", lambda *_: True)
+    result = nplm("gradcheck", lstm, "--entries", 3).ok()
+    assert {row["verdict"] for row in result.table} == {"kinks"}
+    assert "nothing was compared" in result.err
+    found = nplm("gradcheck", lstm, "--entries", 3, "--json").ok().json
+    assert [tensor["holds"] for tensor in found["models"][0]["tensors"]] == [None] * 6
+
+
+@pytest.mark.parametrize("tolerance", ["inf", "nan", "0"])
+def test_a_tolerance_is_a_number(nplm, tolerance):
+    nplm("gradcheck", "--arch", "ffn", "--tolerance", tolerance).refused("tolerance")
+
+
+@pytest.mark.parametrize("line", [("gradcheck", "--arch", "ffn"), ("plot", "xor", "-o", "x.svg")])
+def test_a_seed_that_no_generator_takes(nplm, line):
+    nplm(*line, "--seed", 2**64).refused("seed")

@@ -1,5 +1,6 @@
 """``nplm gradcheck``: back-propagation against differences, tensor by tensor."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -67,7 +68,10 @@ def gradcheck_cli(
         float, typer.Option(min=0, help="Largest relative error that holds.")
     ] = 1e-5,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the small models, or of the choice of entries.")
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, help="Seed of the small models, or of the choice of entries."
+        ),
     ] = 1,
     json: Json = False,
     quiet: Quiet = False,
@@ -79,6 +83,8 @@ def gradcheck_cli(
         raise ConfigError(f"--{idle[0]} is for the model of a run: name the RUN")
     if run is not None and arch is not None:
         raise ConfigError("--arch chooses among the small models: leave it out beside a RUN")
+    if not 0 < tolerance < math.inf:
+        raise ConfigError(f"--tolerance {tolerance}: expected a number above 0, such as 1e-5")
     if text is not None and tokens is not None:
         raise ConfigError("--tokens cuts the run's own text: leave it out beside --text")
     with ProgressView(quiet=quiet) as view:
@@ -198,7 +204,7 @@ def _rows(found: "list[Check]", run: Path | None) -> "Iterable[list[Any]]":
                 _short(tensor.relative_error),
                 _short(tensor.absolute_error),
                 None if tensor.worst is None else ",".join(map(str, tensor.worst.index)),
-                "holds" if tensor.holds else "WRONG",
+                {True: "holds", False: "WRONG", None: "kinks"}[tensor.holds],
             ]
             yield row if run is not None else [check.model, *row]
 
@@ -240,10 +246,13 @@ def _tell(found: "list[Check]", *, quiet: bool) -> None:
         f"{check.model} {tensor.name}"
         for check in found
         for tensor in check.tensors
-        if not tensor.holds
+        if tensor.holds is False
     ]
     if wrong:
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise TrainingError(f"wrong gradients: {', '.join(wrong[:8])}{more}")
-    if not quiet:
-        output.note(f"all gradients hold ({counted(len(found), 'model')}, {checked:,} entries)")
+    if checked == kinks:
+        output.warn("all entries are kinks: nothing was compared")
+    elif not quiet:
+        compared = f"{counted(len(found), 'model')}, {checked - kinks:,} entries"
+        output.note(f"all gradients that were compared hold ({compared})")

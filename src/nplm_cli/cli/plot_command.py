@@ -85,7 +85,9 @@ def plot_cli(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of xor: first weights; of t-SNE.", show_default="5"),
+        typer.Option(
+            min=0, max=2**32 - 1, help="Of xor: first weights; of t-SNE.", show_default="5"
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title above the figure.")] = None,
     lang: Annotated[

@@ -62,7 +62,7 @@ class TensorCheck:
     relative_error: float | None
     absolute_error: float | None
     worst: Entry | None
-    holds: bool
+    holds: bool | None  # None: all entries are kinks, so nothing was compared
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Whether no entry is off by more than the tolerance."""
-        return all(tensor.holds for tensor in self.tensors)
+        """Whether no entry that was compared is off by more than the tolerance."""
+        return all(tensor.holds is not False for tensor in self.tensors)
 
 
 def check_gradients(
@@ -186,7 +186,7 @@ def _check(
     left = (~kinks_E).nonzero()[:, 0]
     shape = tuple(parameter.shape)
     if not len(left):
-        return TensorCheck(name, shape, len(entries_E), len(kinks_E), None, None, None, True)
+        return TensorCheck(name, shape, len(entries_E), len(kinks_E), None, None, None, None)
     # A nan is the worst of all.
     at = left[relative_E[left].nan_to_num(nan=torch.inf).argmax()]
     place = np.unravel_index(int(entries_E[at]), shape)

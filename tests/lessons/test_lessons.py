@@ -6,6 +6,7 @@ import pytest
 
 from nplm_cli.cli.lesson_command import show
 from nplm_cli.cli.page import WIDTH, width_of
+from nplm_cli.errors import ConfigError
 from nplm_cli.lessons import parameters_of, run_lesson
 from nplm_cli.lessons.catalogue import CATALOGUE, TOPICS, find
 from nplm_cli.lessons.lesson import LANGUAGES
@@ -47,7 +48,8 @@ def short():
 
 
 def few_steps(name):
-    return {"steps": 5} if "steps" in parameters_of(find(name)) else {}
+    steps = parameters_of(find(name)).get("steps")
+    return {"steps": max(5, int(steps.low))} if steps else {}
 
 
 @each
@@ -152,3 +154,19 @@ def _flat(value):
     if isinstance(value, list | tuple):
         return [inner for item in value for inner in _flat(item)]
     return [value]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("vanishing", {"steps": 0}),
+        ("dropout", {"p": 2.0}),
+        ("rnn", {"W": "abc"}),
+        ("ffn", {"activation": 3}),
+        ("ffn", {"columns": 2.5}),
+        ("neuron", {"weights": (1.0,)}),
+    ],
+)
+def test_impossible_values_are_refused_from_python_too(name, values):
+    with pytest.raises(ConfigError):
+        run_lesson(name, values)

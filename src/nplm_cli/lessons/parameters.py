@@ -65,6 +65,8 @@ class Parameter:
         return tuple(read(cell) for cell in cells)
 
     def _number(self, name: str, text: str, kind: type) -> float | int:
+        if text.strip().startswith(("[", "(")):
+            raise ConfigError(f"--set {name}: write vectors without brackets: 1,0.5,2")
         try:
             value = kind(text)
         except ValueError:

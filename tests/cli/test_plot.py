@@ -144,6 +144,17 @@ def test_two_spellings_of_a_word_are_drawn_once(nplm, runs, monkeypatch):
     assert found["words"] == [first, second]
 
 
+def test_attention_of_one_layer_and_of_too_many(nplm, runs, tmp_path, texts, train, monkeypatch):
+    run = tmp_path / "run"
+    train(texts / "seg.txt", run, "--arch", "attention", "--max-size", 30, "--layers", 2).ok()
+    whole = nplm("plot", "attention", run, SENTENCE, "--json").ok().json["layers"]
+    one = nplm("plot", "attention", run, SENTENCE, "--layer", 2, "--json").ok().json
+    assert (one["layer"], one["layers"]) == (2, whole[1:])
+    nplm("plot", "attention", run, SENTENCE, "--layer", 3, "--json").refused("--layer 3", "has 2")
+    monkeypatch.setattr("nplm_cli.plots.attention.LARGEST", 1.0)
+    nplm("plot", "attention", run, SENTENCE, "--json").refused("shorter text or --layer N")
+
+
 def test_without_matplotlib(nplm, monkeypatch, tmp_path):
     import nplm_cli.reports as reports
 

@@ -192,6 +192,15 @@ def test_a_text_that_is_too_long(name, run_of):
         explained(run, longest + " 书")
 
 
+def test_attention_of_more_weights_than_there_is_room_for(run_of, monkeypatch):
+    run = run_of("transformer")
+    maps = run.config.model.layers * run.config.model.heads
+    monkeypatch.setattr("nplm_cli.explain.MOST_WEIGHTS", maps * 16)
+    assert explained(run, "我 买 书")["read"] == 4
+    with pytest.raises(ConfigError, match="at most 3 words"):
+        explained(run, "今天 我 买 书")
+
+
 @pytest.mark.parametrize("name", ["ffn", "kn"])
 def test_an_empty_word(name, run_of):
     with pytest.raises(ConfigError, match="--word ''"):

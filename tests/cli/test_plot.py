@@ -27,14 +27,16 @@ def texts_of(svg):
 def test_gates_are_those_of_the_model(nplm, runs):
     for arch in ("lstm", "gru"):
         found = nplm("plot", "gates", runs / arch, SENTENCE, "--json").ok().json
-        from nplm_cli.plots.reading import network_of
+        from nplm_cli.explain.network.reading import open_network
 
         run = Run(runs / arch)
-        model = network_of(run)
+        model = open_network(run)
         ids = [1, *run.vocabulary.encode(SENTENCE.split())]
         with torch.no_grad():
             hidden, _ = model(torch.tensor([ids]), model.initial_state(1))
-        torch.testing.assert_close(torch.tensor(found["steps"]["h"]), hidden[0])
+        torch.testing.assert_close(
+            torch.tensor(found["steps"]["h"], dtype=torch.float64), hidden[0]
+        )
         assert found["words"] == ["</s>", *SENTENCE.split()]
 
 

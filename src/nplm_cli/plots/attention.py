@@ -7,7 +7,7 @@ from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, colour_bar, frame, heat, turned
-from nplm_cli.plots.reading import labels, network_of, open_run, read_text
+from nplm_cli.plots.reading import labels, open_run, read_text
 from nplm_cli.query.predict import Prompt
 from nplm_cli.reports.svg import label_size
 
@@ -33,11 +33,13 @@ def attention(
     """
     import torch
 
+    from nplm_cli.explain.network.reading import open_network
+
     run = open_run(folder, ("attention", "transformer"), "attention maps")
     if layer is not None and not 1 <= layer <= run.config.model.layers:
         raise ConfigError(f"--layer {layer}: {folder} has {run.config.model.layers}")
     prompt = read_text(run, text)
-    model = network_of(run)
+    model = open_network(run)
     weights_of = getattr(model, "attention_weights", None)
     if weights_of is None:
         raise ConfigError(f"{folder}: --arch {run.arch} does not show its attention: ask attention")

@@ -1,6 +1,7 @@
 """nplm plot: every kind, its numbers, and what is refused."""
 
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -26,14 +27,16 @@ def texts_of(svg):
 def test_gates_are_those_of_the_model(nplm, runs):
     for arch in ("lstm", "gru"):
         found = nplm("plot", "gates", runs / arch, SENTENCE, "--json").ok().json
-        from nplm_cli.plots.reading import network_of
+        from nplm_cli.explain.network.reading import open_network
 
         run = Run(runs / arch)
-        model = network_of(run)
+        model = open_network(run)
         ids = [1, *run.vocabulary.encode(SENTENCE.split())]
         with torch.no_grad():
             hidden, _ = model(torch.tensor([ids]), model.initial_state(1))
-        torch.testing.assert_close(torch.tensor(found["steps"]["h"]), hidden[0])
+        torch.testing.assert_close(
+            torch.tensor(found["steps"]["h"], dtype=torch.float64), hidden[0]
+        )
         assert found["words"] == ["</s>", *SENTENCE.split()]
 
 
@@ -102,11 +105,56 @@ def test_what_is_refused(nplm, runs, ngram, ffn, tmp_path):
 
 
 def test_a_run_without_metrics(nplm, runs, tmp_path):
-    import shutil
-
     shutil.copytree(runs / "lstm", tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").unlink()
     nplm("plot", "curves", tmp_path / "run", "--json").refused("metrics.jsonl", "--resume")
+
+
+def test_a_baseline_without_a_figure(nplm, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "lstm", run)
+    report = json.loads((run / "report.json").read_text("utf-8"))
+    report["valid"]["baselines"]["kneser_ney"]["ppl"] = None
+    (run / "report.json").write_text(json.dumps(report), "utf-8")
+    found = nplm("plot", "curves", run, "-o", tmp_path / "a.svg", "--json").ok().json
+    assert found["runs"][0]["kneser_ney"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"tokens": 5, "train_ppl": 0, "valid_ppl": 0}', "no perplexity above 0"),
+        ('{"tokens": 5, "train_ppl": null, "valid_ppl": null}', "no perplexity above 0"),
+        ('{"tokens": 5, "train_ppl": -1, "valid_ppl": 3}', "damaged"),
+        ('{"tokens": 5, "train_ppl": 1e400, "valid_ppl": 3}', "damaged"),
+        ("[5, 3]", "damaged"),
+        ("", "no evaluations on record"),
+    ],
+)
+def test_curves_of_metrics_that_cannot_be_drawn(line, said, nplm, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "lstm", run)
+    (run / "metrics.jsonl").write_text(line, "utf-8")
+    nplm("plot", "curves", run, "-o", tmp_path / "a.svg").refused("metrics.jsonl", said)
+
+
+def test_two_spellings_of_a_word_are_drawn_once(nplm, runs, monkeypatch):
+    monkeypatch.setattr(Run, "spelled", lambda run, word: word.rstrip("★"))
+    first, second = nplm("plot", "vectors", runs / "lstm", "--json").ok().json["words"][:2]
+    words = f"{first} {first}★ {second}"
+    found = nplm("plot", "vectors", runs / "lstm", "--words", words, "--json").ok().json
+    assert found["words"] == [first, second]
+
+
+def test_attention_of_one_layer_and_of_too_many(nplm, runs, tmp_path, texts, train, monkeypatch):
+    run = tmp_path / "run"
+    train(texts / "seg.txt", run, "--arch", "attention", "--max-size", 30, "--layers", 2).ok()
+    whole = nplm("plot", "attention", run, SENTENCE, "--json").ok().json["layers"]
+    one = nplm("plot", "attention", run, SENTENCE, "--layer", 2, "--json").ok().json
+    assert (one["layer"], one["layers"]) == (2, whole[1:])
+    nplm("plot", "attention", run, SENTENCE, "--layer", 3, "--json").refused("--layer 3", "has 2")
+    monkeypatch.setattr("nplm_cli.plots.attention.LARGEST", 1.0)
+    nplm("plot", "attention", run, SENTENCE, "--json").refused("shorter text or --layer N")
 
 
 def test_without_matplotlib(nplm, monkeypatch, tmp_path):

@@ -8,10 +8,11 @@ from nplm_cli.cli.app import run as run_command
 from nplm_cli.corpus.vocabulary import UNK_ID
 from nplm_cli.errors import ConfigError
 from nplm_cli.explain import MOST_WORDS, explain
+from nplm_cli.explain.sections import sections
 from nplm_cli.query.cache_use import use_caches
 from nplm_cli.query.predict import predict, read_prompt
 from nplm_cli.query.run import Run
-from nplm_cli.query.scorer import open_scorer
+from nplm_cli.query.scorer import NgramScorer, open_scorer
 
 TEXTS = ("我 买 书", "今天 罕见 看见", "")
 
@@ -99,6 +100,48 @@ def test_a_context_never_seen_under_relative_frequencies(run_of):
     assert (word["count"], word["of"], word["probability"]) == (0, 0, 0)
 
 
+def test_occlusion_of_what_has_no_probability(run_of):
+    run = run_of("mle")
+    scorer, words = open_scorer(run), run.vocabulary.tokens
+    seen = set()
+    for text in ("书 书 书", "我 买", "今天 我"):
+        history = run.vocabulary.encode(text.split())
+        record = explained(run, text, words)
+        for word, moved in zip(record["explained"], record["attribution"], strict=True):
+            before = scorer.next_log_probs(history)[word["id"]]
+            for back, place in enumerate(reversed(moved["places"])):
+                if place["word"] == "</s>":
+                    continue
+                other = list(history)
+                other[-1 - back] = UNK_ID
+                after = scorer.next_log_probs(other)[word["id"]]
+                possible = (before > -math.inf, after > -math.inf)
+                seen.add(possible)
+                expected = {
+                    (False, False): None, (False, True): math.inf, (True, False): -math.inf,
+                }.get(possible, after - before if all(possible) else None)  # fmt: skip
+                assert place["occlusion"] == expected
+                assert (place["occlusion_rank"] is None) == (not all(possible))
+        page = str(sections(record, 3))
+        assert "nan" not in page
+        assert "Only finite changes are ranked" in page
+    assert {(False, False), (True, False)} <= seen
+
+
+def test_each_occlusion_is_read_once_for_all_words(run_of, monkeypatch):
+    run, read = run_of("kn"), []
+    next_log_probs = NgramScorer.next_log_probs
+    monkeypatch.setattr(
+        NgramScorer,
+        "next_log_probs",
+        lambda self, ids: read.append(1) or next_log_probs(self, ids),
+    )
+    explained(run, "今天 我 买", ["书"])
+    one = len(read)
+    explained(run, "今天 我 买", ["书", "茶", "猫"])
+    assert len(read) == 2 * one
+
+
 @pytest.fixture(scope="module")
 def mixture(folder_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mixture") / "run"
@@ -147,6 +190,15 @@ def test_a_text_that_is_too_long(name, run_of):
     assert explained(run, longest)["read"] == MOST_WORDS + 1
     with pytest.raises(ConfigError, match="expected at most 256"):
         explained(run, longest + " 书")
+
+
+def test_attention_of_more_weights_than_there_is_room_for(run_of, monkeypatch):
+    run = run_of("transformer")
+    maps = run.config.model.layers * run.config.model.heads
+    monkeypatch.setattr("nplm_cli.explain.MOST_WEIGHTS", maps * 16)
+    assert explained(run, "我 买 书")["read"] == 4
+    with pytest.raises(ConfigError, match="at most 3 words"):
+        explained(run, "今天 我 买 书")
 
 
 @pytest.mark.parametrize("name", ["ffn", "kn"])

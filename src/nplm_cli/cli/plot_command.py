@@ -21,7 +21,7 @@ KINDS: dict[str, tuple[Text, str, tuple[str, ...]]] = {
     "activations": (Text("activation functions and slopes", "激活函数及其导数"), "", ("set",)),
     "xor": (Text("decision regions for XOR", "异或的决策区域"), "", ("seed",)),
     "curves": (Text("learning curves of runs", "学习曲线"), "RUN...", ("by",)),
-    "attention": (Text("attention maps", "注意力图"), "RUN TEXT", ()),
+    "attention": (Text("attention maps", "注意力图"), "RUN TEXT", ("layer",)),
     "gates": (Text("gates and state of an LSTM or GRU", "LSTM 或 GRU 的门与状态"), "RUN TEXT",
               ("layer",)),
     "positions": (Text("sinusoidal positions", "正弦位置编码"), "", ("count", "dim")),
@@ -63,7 +63,8 @@ def plot_cli(
         ),
     ] = None,
     layer: Annotated[
-        int | None, typer.Option(min=1, help="Of gates: which layer.", show_default="1")
+        int | None,
+        typer.Option(min=1, help="Which layer (of gates 1, of attention all).", show_default=False),
     ] = None,
     count: Annotated[
         int | None,
@@ -190,7 +191,7 @@ def _plot(kind: str, named: Sequence[str], given: dict[str, Any], lang: Language
     if kind == "attention":
         from nplm_cli.plots.attention import attention
 
-        plot, prompt = attention(Path(named[0]), named[1], lang)
+        plot, prompt = attention(Path(named[0]), named[1], lang, given.get("layer"))
     else:
         from nplm_cli.plots.gates import gates
 

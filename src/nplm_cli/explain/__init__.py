@@ -7,6 +7,7 @@ sections.py, ...      the record as texts, tables and heat maps in two languages
 page.py, templates/   the same as one HTML page
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from nplm_cli.query.run import Run
 
 # Every word of the text is shown, and a matrix of attention weights has a row and a column of each.
 MOST_WORDS = 256
+# Weights of attention in one explanation: as a page some 20 MB, 35 bytes a weight.
+MOST_WEIGHTS = 500_000
 
 
 def explain(
@@ -40,6 +43,7 @@ def explain(
             f"the text has {len(prompt.ids)} words: expected at most {MOST_WORDS}, each of which "
             "is shown; leave its beginning out"
         )
+    _require_room(run, len(prompt.ids) + 1)
     use = use_caches(run, reach=cache_reach, running=False)
     caches = use.records()
     if run.mixture is not None:
@@ -63,3 +67,18 @@ def explain(
         **record,
         **({"caches": caches} if caches else {}),
     }
+
+
+def _require_room(run: Run, read: int) -> None:
+    """Raise ConfigError where attention has more weights than an explanation has room for."""
+    if run.mixture is not None or run.arch not in ("attention", "transformer"):
+        return
+    model = run.config.model
+    matrices = model.layers * (model.heads or 1)
+    seen = min(read, model.window or read)
+    if matrices * seen**2 > MOST_WEIGHTS:
+        words = max(1, math.isqrt(MOST_WEIGHTS // matrices) - 1)
+        raise ConfigError(
+            f"{matrices} attention maps of {seen} x {seen} words are too much to show: leave the "
+            f"beginning of the text out (at most {words} words)"
+        )

@@ -30,9 +30,10 @@ def explain_counts(run: Run, prompt: Prompt, words: Sequence[str], k: int) -> di
     words_in_sight = min(in_sight, len(prompt.ids))
     before = len(prompt.ids) - words_in_sight
     attribution = []
-    for word in explained:
-        changes = occlusion_by_reading(scorer.next_log_probs, prompt.ids, word["id"])[before:]
-        figures = {"occlusion": [None] * (in_sight - words_in_sight) + changes}
+    ids = [word["id"] for word in explained]
+    changes = occlusion_by_reading(scorer.next_log_probs, prompt.ids, ids)
+    for word, changed in zip(explained, changes, strict=True):
+        figures = {"occlusion": [None] * (in_sight - words_in_sight) + changed[before:]}
         attribution.append(attributed(word, places, figures))
         word |= _path(run, model, read, word["id"])
     return {

@@ -29,9 +29,10 @@ def explain_mixture(
     read = [EOS_ID, *prompt.ids]
     places = place_records(run, [None, *prompt.tokens], read)
     attribution = []
-    for word in explained:
-        changes = occlusion_by_reading(scorer.next_log_probs, prompt.ids, word["id"])
-        attribution.append(attributed(word, places, {"occlusion": [None, *changes]}))
+    ids = [word["id"] for word in explained]
+    changes = occlusion_by_reading(scorer.next_log_probs, prompt.ids, ids)
+    for word, changed in zip(explained, changes, strict=True):
+        attribution.append(attributed(word, places, {"occlusion": [None, *changed]}))
         p_K = [float(np.exp(row[word["id"]])) if here else None for row, here in _rows(log_p_KV)]
         word["parts"] = [
             {"probability": p, "adds": None if p is None else float(weight) * p}

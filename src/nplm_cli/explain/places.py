@@ -3,6 +3,7 @@
 Nothing here needs torch: networks, counts and mixtures share it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,17 +33,18 @@ def attributed(
     """Figures of the places (names to a list each) for one word that is predicted.
 
     Each figure is also ranked by its size, the largest first, equal ones sharing the mean of their
-    ranks; ``spearman`` compares the ranks of occlusion with those of each other figure.
+    ranks; what is None or infinite has no rank. ``spearman`` compares the ranks of occlusion
+    with those of each other figure.
     """
     rows: list[dict[str, Any]] = [
         {"word": place["word"], "id": place["id"], "place": number}
         for number, place in enumerate(places)
     ]
     for name, values in figures.items():
-        ranks = iter(_ranks([value for value in values if value is not None]))
+        ranks = iter(_ranks([value for value in values if _ranked(value)]))
         for row, value in zip(rows, values, strict=True):
             row[name] = value
-            row[f"{name}_rank"] = None if value is None else next(ranks)
+            row[f"{name}_rank"] = next(ranks) if _ranked(value) else None
     first, *others = figures
     return {
         "word": word["word"],
@@ -52,26 +54,40 @@ def attributed(
     }
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def _ranked(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _ranks(values: Sequence[float | None]) -> list[float]:
     ranks: list[float] = average_ranks(-np.abs(np.array(values))).tolist() if values else []
     return ranks
 
 
 def _agreement(a: Sequence[float | None], b: Sequence[float | None]) -> float | None:
-    pairs = [(abs(x), abs(y)) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
-    return spearman(*np.array(pairs).T) if pairs else None
+    both = [pair for pair in zip(a, b, strict=True) if all(map(_ranked, pair))]
+    return spearman(*np.abs(np.array(both, np.float64)).T) if both else None
 
 
 def occlusion_by_reading(
-    next_log_probs: Callable[[Sequence[int]], np.ndarray], history: Sequence[int], word: int
-) -> list[float | None]:
-    """Change of ln p of a word when each id of the history is ``<unk>``; None: it is already."""
-    before = float(next_log_probs(history)[word])
-    changes: list[float | None] = []
+    next_log_probs: Callable[[Sequence[int]], np.ndarray],
+    history: Sequence[int],
+    words: Sequence[int],
+) -> list[list[float | None]]:
+    """Changes of ln p of each word when each id of the history is ``<unk>``, a list per word.
+
+    None where the id is ``<unk>`` already and where p is 0 both before and after; infinite where
+    p is 0 on one side alone: inf where the change makes the word possible, -inf where impossible.
+    """
+    ids = list(words)
+    before = next_log_probs(history)[ids]
+    changes: list[list[float | None]] = [[] for _ in ids]
     for place, was in enumerate(history):
         if was == UNK_ID:
-            changes.append(None)
-            continue
-        other = [*history[:place], UNK_ID, *history[place + 1 :]]
-        changes.append(float(next_log_probs(other)[word]) - before)
+            moved = np.full(len(ids), np.nan)
+        else:
+            after = next_log_probs([*history[:place], UNK_ID, *history[place + 1 :]])[ids]
+            with np.errstate(invalid="ignore"):  # -inf less -inf: p is 0 both times
+                moved = after - before
+        for found, change in zip(changes, moved.tolist(), strict=True):
+            found.append(None if math.isnan(change) else change)
     return changes

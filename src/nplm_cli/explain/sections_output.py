@@ -1,5 +1,6 @@
 """Sections of the end of a prediction: probabilities, logits, and the words that moved them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -129,6 +130,17 @@ def attribution_section(record: dict[str, Any]) -> Section:
             "遮挡：把这个词读作 <unk> 之后 ln p 的变化；小于 0 说明这个词本来提高了概率。",
         )
     ]
+    if any(_from_or_to_zero(moved) for moved in record["attribution"]):
+        blocks.append(
+            Text(
+                "A probability of 0 has no finite logarithm: inf, the word is possible only with "
+                "<unk> in this place; -inf, it no longer is; no figure, it is impossible either "
+                "way. Only finite changes are ranked.",
+                "概率为 0 时对数不是有限的：inf 表示此处读作 <unk> 之后这个词才有可能出现；"
+                "-inf 表示读作 <unk> 之后不再可能；没有数值表示两种情形下都不可能。"
+                "只给有限的变化排名次。",
+            )
+        )
     figures = [("occlusion", Text("occlusion", "遮挡"))]
     if with_gradient:
         blocks.append(
@@ -169,10 +181,16 @@ def attribution_section(record: dict[str, Any]) -> Section:
             rows.append(row)
         blocks.append(Table(columns, rows, 4))
         agreement = moved["spearman"].get("gradient_x_input")
-        ranked = sum(place["occlusion"] is not None for place in moved["places"])
+        ranked = sum(place["occlusion_rank"] is not None for place in moved["places"])
         if agreement is not None and ranked >= ENOUGH_RANKS:
             blocks.append(_agreement(agreement, ranked))
     return Section(Text("Which word moved the prediction", "哪个词推动了这次预测"), blocks)
+
+
+def _from_or_to_zero(moved: dict[str, Any]) -> bool:
+    """Whether a word has probability 0 as the text is, or with one of its words occluded."""
+    changes = (place["occlusion"] for place in moved["places"])
+    return moved["logprob_e"] == -math.inf or any(c in (math.inf, -math.inf) for c in changes)
 
 
 def _only_directions(record: dict[str, Any]) -> bool:

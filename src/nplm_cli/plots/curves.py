@@ -31,7 +31,8 @@ BY = {
 def curves(folders: Sequence[Path], by: str, lang: Language) -> Plot:
     """Perplexities of each evaluation of some runs, ``by`` one of ``BY``.
 
-    Raises ArtifactError where a run has no evaluations on record.
+    Raises ArtifactError where a run has no evaluations on record, damaged ones alone, or no
+    perplexity that a logarithmic axis has a place for.
     """
     names = _names(folders)
     found = [_curve(folder, name, by) for folder, name in zip(folders, names, strict=True)]
@@ -99,13 +100,29 @@ def _curve(folder: Path, name: str, by: str) -> dict[str, Any]:
         if is_figure(record.get(key))
         and all(r is None or is_figure(r) for r in map(record.get, ("train_ppl", "valid_ppl")))
     ]
+    metrics = folder / "metrics.jsonl"
+    if not points and metrics.is_file() and metrics.stat().st_size:
+        raise ArtifactError(
+            f"{metrics}: damaged: no line holds {key} and perplexities that are numbers from 0 "
+            "on: train the run again"
+        )
     if not points:
         raise ArtifactError(
-            f"{folder / 'metrics.jsonl'}: no evaluations on record: train to the first one "
+            f"{metrics}: no evaluations on record: train to the first one "
             f"(nplm train --resume -o {folder})"
         )
-    ledger = (run.report() or {}).get("valid") or {}
-    baseline = (ledger.get("baselines") or {}).get("kneser_ney")
-    if baseline is not None:
-        baseline = {"ppl": baseline.get("ppl"), "order": baseline.get("order")}
-    return {"run": name, "arch": run.arch, "points": points, "kneser_ney": baseline}
+    if not any(point["train_ppl"] or point["valid_ppl"] for point in points):
+        raise ArtifactError(
+            f"{metrics}: no perplexity above 0, and the axis is logarithmic: train the run again"
+        )
+    return {"run": name, "arch": run.arch, "points": points, "kneser_ney": _kneser_ney(run)}
+
+
+def _kneser_ney(run: Run) -> dict[str, Any] | None:
+    """Perplexity and order of the baseline in the ledger; None where that has no such figure."""
+    found: Any = run.report()
+    for key in ("valid", "baselines", "kneser_ney"):
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not is_figure(found.get("ppl")) or not found["ppl"]:
+        return None
+    return {"ppl": found["ppl"], "order": found.get("order")}

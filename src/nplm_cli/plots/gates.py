@@ -1,19 +1,20 @@
 """Gates and state of an LSTM or GRU, word by word (``models/cells.py``)."""
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ConfigError
+from nplm_cli.explain.sections_encoder import GATES, SHARES
 from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, colour_bar, frame, heat, turned
-from nplm_cli.plots.reading import labels, network_of, open_run, read_text
+from nplm_cli.plots.reading import labels, open_run, read_text
 from nplm_cli.query.predict import Prompt
 from nplm_cli.reports.svg import MARKERS, model_colour
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
 
 TITLE = Text("Gates and state, word by word", "逐词的门与状态")
 DESCRIPTION = Text(
@@ -21,13 +22,6 @@ DESCRIPTION = Text(
     "of the units that change most.",
     "上图：各门在所有单元上的平均值及中间 80 % 的范围；下图：变化最大的单元的状态 h。",
 )
-GATES = {
-    "i": Text("input gate i", "输入门 i"),
-    "f": Text("forget gate f", "遗忘门 f"),
-    "o": Text("output gate o", "输出门 o"),
-    "r": Text("reset gate r", "重置门 r"),
-    "z": Text("update gate z", "更新门 z"),
-}
 UNITS = 16
 
 
@@ -38,15 +32,23 @@ def gates(folder: Path, text: str, layer: int, lang: Language) -> tuple[Plot, Pr
     """
     import torch
 
+    from nplm_cli.explain.network.layers import recurrent_steps
+    from nplm_cli.explain.network.reading import open_network
+    from nplm_cli.models.recurrent import RecurrentLM
+
     run = open_run(folder, ("lstm", "gru"), "gates")
     if not 1 <= layer <= run.config.model.layers:
         raise ConfigError(f"--layer {layer}: {folder} has {run.config.model.layers}")
     prompt = read_text(run, text)
     with torch.no_grad():
-        steps = read_layer(network_of(run), [EOS_ID, *prompt.ids], layer)
+        model = open_network(run)
+        assert isinstance(model, RecurrentLM)
+        x_TE = model.embedding.weight[[EOS_ID, *prompt.ids]]
+        found = next(itertools.islice(recurrent_steps(model, x_TE), layer - 1, None))
+    steps = {key: torch.cat([step[key] for step in found]) for key in found[0]}
     words = labels(prompt)
     values = {key: tensor.tolist() for key, tensor in steps.items()}
-    shown = [key for key in GATES if key in steps]
+    shown = [key for key in SHARES if key in steps]
     h_TH = steps["h"]
     units = h_TH.std(0, correction=0).argsort(descending=True, stable=True)[:UNITS].sort()[0]
     reach = float(h_TH.abs().max()) or 1.0
@@ -80,28 +82,3 @@ def gates(folder: Path, text: str, layer: int, lang: Language) -> tuple[Plot, Pr
     record |= {"shown_units": [int(u) for u in units], "steps": values}
     title, description = TITLE.within(lang), DESCRIPTION.within(lang)
     return Plot("gates", title, description, size, record, paint), prompt
-
-
-def read_layer(model: Any, ids: list[int], layer: int) -> "dict[str, Tensor]":
-    """Gates, candidate, cell and state (T, H) of a layer (from 1) by name, from zeros on."""
-    import torch
-
-    from nplm_cli.models.cells import gru_gates, lstm_gates
-
-    x_1TI = model.embed(torch.tensor([ids]))
-    for below in model.encoder.layers[: layer - 1]:
-        zeros = model.initial_state(1)[: below.memories]
-        x_1TI, _ = below(x_1TI, zeros)
-    own = model.encoder.layers[layer - 1]
-    a_TG = torch.nn.functional.linear(x_1TI[0], own.input.weight, own.bias)
-    h = c = model.initial_state(1)[0]
-    steps: list[Any] = []
-    for a_G in a_TG:
-        if own.memories == 2:
-            peephole = None if own.peephole is None else own.peephole.weight
-            steps.append(lstm_gates(a_G[None], h, c, own.recurrent.weight, peephole))
-            c = steps[-1].c
-        else:
-            steps.append(gru_gates(a_G[None], h, own.recurrent.weight))
-        h = steps[-1].h
-    return {key: torch.cat([getattr(s, key) for s in steps]) for key in steps[0]._fields}

@@ -1,31 +1,13 @@
-"""A run's network in torch, and a text that it reads."""
+"""A run of which there is a figure, and a text that it reads."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nplm_cli.corpus.vocabulary import EOS
 from nplm_cli.errors import ArtifactError, InputError
 from nplm_cli.query.predict import Prompt, read_prompt
 from nplm_cli.query.run import Run
 
-if TYPE_CHECKING:
-    from nplm_cli.models.base import LanguageModel
-
 LONGEST = 40
-
-
-def network_of(run: Run) -> "LanguageModel":
-    """The network of a run with its weights, dropout off. Raises ArtifactError of counts."""
-    run.require_single()
-    if not run.config.model.neural:
-        raise ArtifactError(f"{run.folder}: an n-gram count model has no units to look at")
-    weights = run.weights.path
-    from nplm_cli.models import build
-    from nplm_cli.training.checkpoints import load_weights
-
-    model = build(run.config.model, len(run.vocabulary))
-    load_weights(weights, model)
-    return model.eval()
 
 
 def open_run(folder: Path, archs: tuple[str, ...], what: str) -> Run:

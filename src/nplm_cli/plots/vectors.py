@@ -30,9 +30,7 @@ def vectors(
 
     run = Run(folder)
     keyed = run.keyed_vectors()
-    chosen = [run.spelled(word) for word in dict.fromkeys(words)] or list(
-        run.vocabulary.tokens[2 : top + 2]
-    )
+    chosen = list(dict.fromkeys(map(run.spelled, words))) or run.vocabulary.tokens[2 : top + 2]
     for word in chosen:
         if word not in run.vocabulary:
             near = did_you_mean(word, run.vocabulary.tokens)

@@ -7,6 +7,7 @@ Shape suffixes: S places in sight, E word vectors, H units of a layer, G = H tim
 gates, D what the output layer reads.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +83,21 @@ def _numbers(x_11H: Tensor) -> list[float]:
 
 
 def _recurrent(model: RecurrentLM, x_SE: Tensor) -> Trace:
-    encoder, layers = model.encoder, []
+    layers = []
+    for number, steps in enumerate(recurrent_steps(model, x_SE), 1):
+        record: dict[str, Any] = {"layer": number}
+        for name in steps[0]:
+            record[name] = [step[name][0].tolist() for step in steps]
+        layers.append(Layer(record, steps[-1]["h"]))
+    return Trace(model.finish(steps[-1]["h"])[0], layers)
+
+
+def recurrent_steps(model: RecurrentLM, x_SE: Tensor) -> Iterator[list[dict[str, Tensor]]]:
+    """Gates, cells and states (1, H) after each place, by name, layer by layer from the first.
+
+    Raises NplmError when a layer itself comes to other states.
+    """
+    encoder = model.encoder
     assert isinstance(encoder, RecurrentEncoder)
     memories = model.layer.memories
     state, hidden_SH = model.initial_state(1), x_SE
@@ -93,11 +108,7 @@ def _recurrent(model: RecurrentLM, x_SE: Tensor) -> Trace:
         h_SH = torch.cat([step["h"] for step in steps])
         same_numbers(h_SH, layer(hidden_SH[None], before)[0][0], "each step written out")
         hidden_SH = h_SH
-        record: dict[str, Any] = {"layer": number + 1}
-        for name in steps[0]:
-            record[name] = [step[name][0].tolist() for step in steps]
-        layers.append(Layer(record, steps[-1]["h"]))
-    return Trace(model.finish(steps[-1]["h"])[0], layers)
+        yield steps
 
 
 def _steps(

@@ -29,10 +29,14 @@ def test_gates_of_1_keep_everything():
 
 
 def test_times_that_are_all_equal_have_no_correlation():
-    values = run_lesson("reading-times", {"go_past": (100.0,) * 5}).values
-    assert values["r"] is None
-    assert values["p_value"] is None
-    assert values["go_past_ratio"] == 1
+    with pytest.raises(ConfigError, match="expected different ones"):
+        run_lesson("reading-times", {"go_past": (100.0,) * 5})
+
+
+def test_the_least_significant_correlation_is_that_of_tables():
+    """The t of 3 degrees of freedom and 5 % is 3.182446: r = t / sqrt(t^2 + 3)."""
+    values = run_lesson("reading-times").values
+    assert values["least_r"] == pytest.approx(3.182446 / (3.182446**2 + 3) ** 0.5, abs=1e-6)
 
 
 @pytest.mark.parametrize("setting", ["first_pass=1,2,3", "measure=total", "order=0"])

@@ -113,7 +113,9 @@ def text_section(record: dict[str, Any]) -> Section:
         )
     else:
         blocks.append(
-            Text(f"The model sees all {seen} tokens read.", f"读入的 {seen} 个词元模型都看得到。")
+            Text(
+                f"The model sees all that was read ({seen}).", f"读入的 {seen} 个词元模型都看得到。"
+            )
         )
     if record.get("padding"):
         blocks.append(

@@ -16,7 +16,7 @@ def counts_sections(record: dict[str, Any]) -> list[Section]:
 
 def _way_back(record: dict[str, Any]) -> Section:
     blocks: list[Any] = [
-        "p_n(w | h) = (a(hw) - D) / A(h) + b(h) p_n-1(w | h')",
+        "p_n(w | h) = (a(hw) - D) / A(h) + b(h) p_(n-1)(w | h')",
         Text(
             "Interpolated Kneser-Ney: h' is h without its first word, a the count (of a shorter "
             "context the number of different words before it), A(h) the sum of a over all words, D "

@@ -20,9 +20,19 @@ GATES = {
 }
 SHARES = "iforz"
 FORMULAS = {
-    "rnn": ("h_t = {activation}(U x_t + W h_t-1 + b)",),
-    "gru": ("n = tanh(W x + r * (U h) + b)", "h_t = (1 - z) * n + z * h_t-1"),
-    "lstm": ("c_t = f * c_t-1 + i * g", "h_t = o * tanh(c_t)"),
+    "rnn": ("h_t = {activation}(U x_t + W h_(t-1) + b)",),
+    "gru": (
+        "r, z = sigmoid(W x_t + U h_(t-1) + b), each with its own W, U, b",
+        "n = tanh(W x_t + r * (U h_(t-1)) + b)",
+        "h_t = (1 - z) * n + z * h_(t-1)",
+    ),
+    "lstm": (
+        "i, f, o = sigmoid(W x_t + U h_(t-1) + b), each with its own W, U, b",
+        "g = tanh(W x_t + U h_(t-1) + b)",
+        "    (with peepholes i, f also see P c_(t-1), and o sees P c_t)",
+        "c_t = f * c_(t-1) + i * g",
+        "h_t = o * tanh(c_t)",
+    ),
 }
 
 
@@ -146,6 +156,8 @@ def _recurrent(record: dict[str, Any], layer: dict[str, Any], count: int, focus:
             mean = sum(values) / len(values)
             rows.append([gate, name, mean, values[low], low + 1, values[high], high + 1])
     formulas = [line.format_map(record["settings"]) for line in FORMULAS[record["arch"]]]
+    if record["settings"].get("peephole", "none") == "none":
+        formulas = [line for line in formulas if "peepholes" not in line]
     blocks: list[Any] = [*formulas]
     gates = [name for name in present if name in SHARES]
     if gates:

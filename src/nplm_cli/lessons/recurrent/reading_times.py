@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nplm_cli.corpus.vocabulary import EOS_ID
+from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.regression import correlation, f_survival
 from nplm_cli.lessons.lesson import Cell, Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
@@ -67,6 +68,9 @@ def steps(
         name: np.array(values)
         for name, values in zip(MEASURES, (first_pass, go_past, right_bounded), strict=True)
     }
+    for name, row in times.items():
+        if len(set(row.tolist())) < 2:
+            raise ConfigError(f"{name}: equal times go with nothing: expected different ones")
     yield _table(times)
     bits = _surprisal(order)
     yield _surprisal_step(bits, order)
@@ -132,7 +136,7 @@ def _surprisal_step(bits: np.ndarray, order: int) -> Step:
             f"惊异度是一个词在上文之后的 -log2 p，单位是比特：这里用本课的八个句子，{order} 元"
             "计数，经过平滑。多一比特，就是概率减半。",
         ),
-        formula=["surprisal(w) = -log2 p(w | words before)"],
+        formula=["surprisal(w_t) = -log2 p(w_t | w_1 ... w_(t-1))"],
         tables=[Table((Text("word", "词"), "p", Text("bits", "比特")), rows)],
         values={"bits": bits.tolist()},
         claims=[
@@ -205,7 +209,7 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
         share = sum(abs(other or 0.0) >= abs(r) - 1e-12 for other in orders) / len(orders)
         left = 1 - r * r
         p = f_survival(r * r * (n - 2) / left, 1, n - 2) if left > 0 else 0.0
-    needed = next(x / 1000 for x in range(1000) if _p_of(x / 1000, n) < 0.05)
+    needed = _least_r(n)
     many = next(m for m in range(5, 10_000) if _p_of(0.2, m) < 0.05)
     return Step(
         title=Text("What five words prove: nothing", "五个词能证明什么：什么也不能"),
@@ -252,6 +256,15 @@ def _worth(times: np.ndarray, bits: np.ndarray) -> Step:
             ),
         ],
     )
+
+
+def _least_r(n: int) -> float:
+    """The |r| over n words whose p is 0.05, by halving."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _p_of(middle, n) < 0.05 else (middle, high)
+    return high
 
 
 def _p_of(r: float, n: int) -> float:

@@ -24,7 +24,8 @@ def products(rows_BD: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     Takes several times less time than the product of a matrix and a vector.
     """
-    if hasattr(np, "vecdot"):  # numpy 2
+    # vecdot (numpy 2) is slow on rows that do not lie together, as those of a Fortran array.
+    if hasattr(np, "vecdot") and rows_BD.flags.c_contiguous:
         return np.vecdot(rows_BD, other)
     return np.einsum("nd,d->n" if other.ndim == 1 else "nd,nd->n", rows_BD, other)
 

@@ -1,8 +1,7 @@
 """A few sentences as a corpus, and models that are trained on it within a second."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -37,18 +36,6 @@ def ids_of(vocabulary: Vocabulary, words: Sequence[str], what: str) -> list[int]
     return vocabulary.encode(words)
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: the products of such models are too small to be shared out."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@one_thread()
 def trained(
     config: ModelConfig, vocabulary: Vocabulary, part: Part, *, steps: int, lr: float, seed: int
 ) -> LanguageModel:

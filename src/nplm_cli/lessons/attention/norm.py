@@ -9,7 +9,6 @@ from torch import Tensor
 from nplm_cli.config import ModelConfig
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
-from nplm_cli.lessons.small_corpus import one_thread
 from nplm_cli.lessons.small_models import numbers
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
@@ -54,9 +53,8 @@ def steps(x: tuple[float, ...], eps: float, layers: int, scale: float, seed: int
     with torch.no_grad():
         yield _norm(numbers(x), eps)
         yield _invariance(numbers(x))
-    with one_thread():
-        yield _streams(layers, seed)
-        yield _gradients(layers, scale, seed)
+    yield _streams(layers, seed)
+    yield _gradients(layers, scale, seed)
 
 
 def _normalised(x: Tensor, eps: float) -> Tensor:

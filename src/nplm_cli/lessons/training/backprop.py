@@ -8,9 +8,16 @@ from torch import Tensor
 
 from nplm_cli.lessons.lesson import NOTHING, Claim, Step, Table, Text
 from nplm_cli.lessons.parameters import Parameter
-from nplm_cli.lessons.small_models import encoder_of, hidden_of, network, numbers, pre_activation
+from nplm_cli.lessons.small_models import (
+    encoder_of,
+    hidden_of,
+    network,
+    numbers,
+    pre_activation,
+    slope,
+)
 from nplm_cli.lessons.training.descent import mean_loss
-from nplm_cli.lessons.training.layers import gradient, several_layers, slope
+from nplm_cli.lessons.training.layers import gradient, several_layers
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.feedforward import FeedforwardLM
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nplm_cli.lessons.lesson import Claim, Step, Table, Text
-from nplm_cli.lessons.small_models import encoder_of, network, pre_activation
+from nplm_cli.lessons.small_models import encoder_of, network, pre_activation, slope
 from nplm_cli.lessons.training.descent import mean_loss
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.feedforward import FeedforwardLM
@@ -24,12 +24,6 @@ def gradient(weight: Any) -> Tensor:
     assert weight.grad is not None
     found: Tensor = weight.grad.detach()
     return found
-
-
-def slope(name: str, z: Tensor) -> Tensor:
-    """f'(z) of an activation, as PyTorch has it."""
-    z = z.detach().requires_grad_()
-    return torch.autograd.grad(ACTIVATIONS[name](z).sum(), z)[0]
 
 
 def several_layers(layers: int, hidden: int, f: str, seed: int) -> Iterator[Step]:

@@ -88,11 +88,10 @@ def test_another_tokenizer_must_be_there(nplm, corpus):
 def test_another_tokenizer_is_kept_with_the_model(nplm, train, corpus, tmp_path, monkeypatch):
     """A stand-in for rjieba, which may not be installed."""
 
-    class Characters:
-        def cut(self, text, hmm):
-            return list(text)
+    def characters(text, hmm):
+        return list(text)
 
-    monkeypatch.setitem(sys.modules, "rjieba", types.SimpleNamespace(Jieba=Characters))
+    monkeypatch.setitem(sys.modules, "rjieba", types.SimpleNamespace(cut=characters))
     open_segmenter.cache_clear()
     train(corpus / "text.txt", tmp_path / "run", "--tokenizer", "rjieba", "--workers", 1).ok()
     record = json.loads((tmp_path / "run" / "tokenizer.json").read_text("utf-8"))

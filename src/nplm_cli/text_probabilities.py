@@ -25,8 +25,8 @@ from nplm_cli.query.run import Run
 from nplm_cli.query.scorer import open_scorer
 
 # Predictions times parameters up to which numpy is done before torch, whose import takes 1.5 s.
-# least measured on two cores, of nine networks under both policies, was 2.9e11 (an LSTM
-# of 256 units, stream); for most numpy stays ahead (docs/results.md, "Questions").
+# The least measured on two cores, of nine networks under both policies, was 2.9e11 (an LSTM of
+# 256 units, stream); for most numpy stays ahead (docs/results.md, "Questions").
 NUMPY_WORK = 300_000_000_000
 
 
@@ -103,17 +103,14 @@ def _torch_reader(
     also: OnBatch | None = None,
 ) -> Reader:
     """Let a network read a part; it is in memory only while it does."""
-    weights = run.weights.path  # opened, its shapes checked, before memory is taken
+    _ = run.weights  # checked now, not when the runs before it have been read
 
     def read(part: Part, context: Context, on_states: OnStates | None = None) -> np.ndarray:
         from nplm_cli.evaluation.evaluator import evaluate
-        from nplm_cli.models import build
-        from nplm_cli.training.checkpoints import load_weights
+        from nplm_cli.training.checkpoints import load_network
         from nplm_cli.training.devices import pick_device
 
-        network = build(run.config.model, len(run.vocabulary))
-        load_weights(weights, network)
-        network.to(pick_device(device))
+        network = load_network(run).to(pick_device(device))
         before = 0
 
         def progress(done: int) -> None:

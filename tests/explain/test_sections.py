@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.cli.app import run as run_command
 from nplm_cli.explain import explain
 from nplm_cli.explain.page import page
 from nplm_cli.explain.sections import Heat, sections
-from nplm_cli.lessons.lesson import Table, Text
 from nplm_cli.plain import shortened, shown_number
 from nplm_cli.query.predict import read_prompt
 from nplm_cli.query.run import Run

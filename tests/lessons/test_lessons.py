@@ -4,12 +4,12 @@ import json
 
 import pytest
 
+from nplm_cli.bilingual import LANGUAGES
 from nplm_cli.cli.lesson_command import show
 from nplm_cli.cli.page import WIDTH, width_of
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons import parameters_of, run_lesson
 from nplm_cli.lessons.catalogue import CATALOGUE, TOPICS, find
-from nplm_cli.lessons.lesson import LANGUAGES
 from nplm_cli.lessons.parameters import Parameter, read_settings, shown
 
 NAMES = [entry.name for entry in CATALOGUE]

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 import pytest
 
-from nplm_cli.reports.texts import LANGUAGES, Texts, load
+from nplm_cli.bilingual import LANGUAGES
+from nplm_cli.reports.texts import Texts, load
 
 
 def fields(text):

@@ -152,7 +152,7 @@ def test_entries_of_a_large_tensor_are_mostly_those_that_the_text_touches(random
 
     def check(seed):
         return check_run(
-            model, part, "sentence", TrainingConfig(), part.ids_N, name="run", entries=10,
+            model, part, TrainingConfig(), part.ids_N, name="run", entries=10,
             tokens=12, seed=seed,
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Arguments and options that several commands have."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ from nplm_cli.cli.parameters import Argument, Option
 from nplm_cli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nplm_cli.bilingual import Language
     from nplm_cli.config import Context as ContextPolicy
     from nplm_cli.query.predict import Prompt
     from nplm_cli.query.run import Run
@@ -22,6 +24,23 @@ Context = Annotated[
 Segmented = Annotated[
     bool, Option("--segmented", help="The text is segmented: split at spaces only.")
 ]
+Lang = Annotated[
+    str | None,
+    Option(metavar="zh|en", help="Language.", show_default="that of NPLM_LANG, else en"),
+]
+
+
+def chosen_language(lang: str | None) -> "Language":
+    """The language asked for; raises ConfigError when there is none of that name."""
+    from nplm_cli.bilingual import LANGUAGES
+
+    asked = lang or os.environ.get("NPLM_LANG", "")
+    for language in LANGUAGES:
+        if asked == language or (lang is None and asked.lower().startswith(language)):
+            return language
+    if lang is None:
+        return "en"
+    raise ConfigError(f"--lang {lang!r:.40}: expected zh or en")
 
 
 def checked_context(context: str | None) -> "ContextPolicy | None":

@@ -5,7 +5,14 @@ from typing import Annotated
 
 from nplm_cli.cli import output
 from nplm_cli.cli.adaptation import SentenceCacheReach, sentence_reach, tell_caches
-from nplm_cli.cli.arguments import Json, RunArgument, Segmented, tell_prompt
+from nplm_cli.cli.arguments import (
+    Json,
+    Lang,
+    RunArgument,
+    Segmented,
+    chosen_language,
+    tell_prompt,
+)
 from nplm_cli.cli.parameters import Argument, Option, Registry
 from nplm_cli.errors import ConfigError
 
@@ -40,15 +47,11 @@ def explain_cli(
     html: Annotated[
         Path | None, Option(metavar="FILE", help="Write one HTML page that needs no network.")
     ] = None,
-    lang: Annotated[
-        str | None,
-        Option(metavar="zh|en", help="Language.", show_default="that of NPLM_LANG, else en"),
-    ] = None,
+    lang: Lang = None,
     json: Json = False,
 ) -> None:
     """Explain one prediction with the model's own numbers: vectors, layers, softmax, influence."""
     from nplm_cli.cli.explain_page import write_sections
-    from nplm_cli.cli.lesson_command import chosen_language
     from nplm_cli.explain import explain
     from nplm_cli.explain.sections import sections
     from nplm_cli.query.cache_use import use_caches

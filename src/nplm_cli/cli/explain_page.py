@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nplm_cli.bilingual import Language, Text, said
 from nplm_cli.cli import output
 from nplm_cli.cli.page import (
     GAP,
@@ -14,7 +15,6 @@ from nplm_cli.cli.page import (
     write_text,
 )
 from nplm_cli.explain.sections import Heat, Section
-from nplm_cli.lessons.lesson import Language, Table, Text, said
 from nplm_cli.plain import shortened
 
 # Columns of a terminal that a word takes at most, at the head of a column and in a row.
@@ -36,12 +36,7 @@ def write_sections(sections: Sequence[Section], lang: Language) -> None:
                 write_text(block.caption.within(lang))
                 _write_table(*_table_of(block, lang), block.places)
             else:
-                _write_table(*_said(block, lang), block.places)
-
-
-def _said(table: Table, lang: Language) -> tuple[list[str], list[list[Any]]]:
-    columns = [said(column, lang) for column in table.columns]
-    return columns, [[said(cell, lang) for cell in row] for row in table.rows]
+                _write_table(*block.within(lang), block.places)
 
 
 def _table_of(heat: Heat, lang: Language) -> tuple[list[str], list[list[Any]]]:

@@ -110,23 +110,15 @@ def _check_run(folder: Path, text: str | None, view: "OnEvent", **settings: Any)
             f"{folder}: an n-gram count model has no gradients; check a network "
             "(nplm train --arch ffn ...), or the small models (nplm gradcheck)"
         )
-    weights = run.weights.path  # opened, its shapes checked, before memory is taken
     part = _own_text(run) if text is None else _typed_text(run, text)
     if text is not None:
         settings["tokens"] = part.predictions
 
-    from nplm_cli.models import build
     from nplm_cli.training.checked_models import check_run
-    from nplm_cli.training.checkpoints import load_weights
+    from nplm_cli.training.checkpoints import load_network
 
-    model = build(run.config.model, len(run.vocabulary))
-    load_weights(weights, model)
-    config = run.config.training
-    counts_V = run.vocabulary.counts
-    name = str(folder)
-    return check_run(
-        model, part, config.context, config, counts_V, name=name, on_event=view, **settings
-    )
+    model, config, counts_V = load_network(run), run.config.training, run.vocabulary.counts
+    return check_run(model, part, config, counts_V, name=str(folder), on_event=view, **settings)
 
 
 def _own_text(run: "Run") -> "Part":

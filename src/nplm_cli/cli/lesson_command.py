@@ -1,15 +1,15 @@
 """``nplm lesson``: the lectures, step by step, with the numbers of the real code."""
 
-import os
 from typing import Annotated
 
 import typer
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.cli import output
-from nplm_cli.cli.arguments import Json
+from nplm_cli.cli.arguments import Json, Lang, chosen_language
 from nplm_cli.cli.page import WIDTH, width_of, write_heading, write_rows, write_text
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import LANGUAGES, Claim, Language, Lesson, Step, said
+from nplm_cli.lessons.lesson import Claim, Lesson, Step
 from nplm_cli.plain import quoted
 
 HOLDS = {"en": ("holds: ", "DOES NOT HOLD: "), "zh": ("成立：", "不成立：")}
@@ -34,10 +34,7 @@ def lesson_cli(
             help="Change a number of the lesson (its last lines say which there are); repeatable.",
         ),
     ] = None,
-    lang: Annotated[
-        str | None,
-        typer.Option(metavar="zh|en", help="Language.", show_default="that of NPLM_LANG, else en"),
-    ] = None,
+    lang: Lang = None,
     json: Json = False,
 ) -> None:
     """Ideas of the lectures as numbers that move: lists the lessons, or works one out."""
@@ -54,17 +51,6 @@ def lesson_cli(
         output.write_json({"schema": 1, **lesson.record(language)})
     else:
         show(lesson, language)
-
-
-def chosen_language(lang: str | None) -> Language:
-    """The language asked for; raises ConfigError when there is none of that name."""
-    asked = lang or os.environ.get("NPLM_LANG", "")
-    for language in LANGUAGES:
-        if asked == language or (lang is None and asked.lower().startswith(language)):
-            return language
-    if lang is None:
-        return "en"
-    raise ConfigError(f"--lang {lang!r:.40}: expected zh or en")
 
 
 def _list(lang: Language, json: bool) -> None:
@@ -94,12 +80,11 @@ def _list(lang: Language, json: bool) -> None:
             if entry.topic == topic:
                 output.write_line(f"  {entry.name:<{longest}}  {entry.title.within(lang)}")
         output.write_line("")
-    write_text(said_in(lang, "nplm lesson NAME shows one.", "nplm lesson 名称 可以看其中一课。"))
+    _say(lang, "nplm lesson NAME shows one.", "nplm lesson 名称 可以看其中一课。")
 
 
-def said_in(lang: Language, en: str, zh: str) -> str:
-    """One of two texts."""
-    return zh if lang == "zh" else en
+def _say(lang: Language, en: str, zh: str) -> None:
+    write_text(Text(en, zh).within(lang))
 
 
 def show(lesson: Lesson, lang: Language) -> None:
@@ -108,13 +93,13 @@ def show(lesson: Lesson, lang: Language) -> None:
 
     write_heading(lesson.entry.title.within(lang))
     source = full_source(lesson.entry, lang)
-    write_text(said_in(lang, f"After {source}.", f"据{source}。"))
+    _say(lang, f"After {source}.", f"据{source}。")
     for number, step in enumerate(lesson.steps, 1):
         output.write_line("")
         _show_step(number, step, lang)
     output.write_line("")
     _show_parameters(lesson, lang)
-    write_text(said_in(lang, "The numbers are what this code says:", "以上数字由这些代码算出："))
+    _say(lang, "The numbers are what this code says:", "以上数字由这些代码算出：")
     for name in lesson.runs:
         output.write_line("  " + name)
 
@@ -126,8 +111,7 @@ def _show_step(number: int, step: Step, lang: Language) -> None:
     for line in step.formula:
         output.write_line("    " + line)
     for table in step.tables:
-        columns = [said(column, lang) for column in table.columns]
-        write_rows(columns, [[said(c, lang) for c in row] for row in table.rows], table.places)
+        write_rows(*table.within(lang), table.places)
     for claim in step.claims:
         _show_claim(claim, lang)
 
@@ -143,7 +127,7 @@ def _show_parameters(lesson: Lesson, lang: Language) -> None:
     parameters = parameters_of(lesson.entry)
     if not parameters:
         return
-    write_text(said_in(lang, "Change it with --set NAME=VALUE:", "可用 --set 名称=值 改动："))
+    _say(lang, "Change it with --set NAME=VALUE:", "可用 --set 名称=值 改动：")
     for name, parameter in parameters.items():
         choices = ("、" if lang == "zh" else ", ").join(parameter.choices)
         choices = choices and (f"（{choices}）" if lang == "zh" else f" ({choices})")

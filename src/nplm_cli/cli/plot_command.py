@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.cli import output
-from nplm_cli.cli.arguments import tell_prompt
-from nplm_cli.cli.lesson_command import chosen_language
+from nplm_cli.cli.arguments import Lang, chosen_language, tell_prompt
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.lessons.lesson import Language, Text
 
 if TYPE_CHECKING:
     from nplm_cli.plots.figure import Plot
@@ -91,10 +90,7 @@ def plot_cli(
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title above the figure.")] = None,
-    lang: Annotated[
-        str | None,
-        typer.Option(metavar="zh|en", help="Language.", show_default="that of NPLM_LANG, else en"),
-    ] = None,
+    lang: Lang = None,
     json: Annotated[bool, typer.Option("--json", help="Write the plotted numbers.")] = False,
 ) -> None:
     """Draw the lectures' figures: activations, XOR, learning curves, attention, gates, maps."""

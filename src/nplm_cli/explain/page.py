@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from nplm_cli import __version__
+from nplm_cli.bilingual import Language, Table, Text, said
 from nplm_cli.explain.sections import Heat, Section, sections, short
-from nplm_cli.lessons.lesson import Language, Table, Text, said
 from nplm_cli.plain import shown_number
-from nplm_cli.reports.pages import html_environment, policy, source
+from nplm_cli.reports.pages import HTML_LANGUAGES, html_environment, policy, source
 
-HTML_LANGUAGES = {"zh": "zh-CN", "en": "en"}
 TEXTS = {
     "title": Text("Why the model expects this", "模型为什么这样预测"),
     "contents": Text("Contents", "目录"),
@@ -60,11 +59,12 @@ def _block(block: Text | Table | Heat | str, lang: Language) -> dict[str, Any]:
     if isinstance(block, Heat):
         return _heat(block, lang)
     figures = [_is_figures([row[i] for row in block.rows]) for i in range(len(block.columns))]
+    columns, rows = block.within(lang)
     return {
         "kind": "table",
-        "columns": [said(column, lang) for column in block.columns],
+        "columns": columns,
         "figures": figures,
-        "rows": [[_cell(said(cell, lang), block.places) for cell in row] for row in block.rows],
+        "rows": [[_cell(cell, block.places) for cell in row] for row in rows],
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nplm_cli.lessons.lesson import Table, Text
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.plain import shortened, shown_number
 
 # Columns that a word takes at most within a sentence or beside a row.

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.explain.sections import Section, both, number, short
-from nplm_cli.lessons.lesson import Table, Text
 from nplm_cli.plain import quoted
 
 

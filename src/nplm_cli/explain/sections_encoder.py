@@ -1,10 +1,9 @@
 """Sections of what the encoder made of the words: hidden layers, states and gates, attention."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.explain.sections import Heat, Section, both, labels, short
-from nplm_cli.lessons.lesson import Table, Text
 
 # What each step of a recurrent layer has, in the order of its formulas; shares lie in 0..1.
 GATES = {
@@ -201,15 +200,10 @@ def _attention(record: dict[str, Any], layer: dict[str, Any], count: int, focus:
                 "这里看到的不再只是词本身，而是下一层在各个位置上汇集的内容。",
             )
         )
-    columns = _columns(names)
     for number, weights in enumerate(layer["heads"], 1):
         values: list[list[float | None]] = [
             [a if s <= t else None for s, a in enumerate(row)] for t, row in enumerate(weights)
         ]
         caption = Text(f"Head {number}", f"第 {number} 个头")
-        blocks.append(Heat(caption, names, columns, values, False))
+        blocks.append(Heat(caption, names, names, values, False))
     return Section(Text(f"Attention, layer {n}", f"第 {n} 层注意力"), blocks)
-
-
-def _columns(names: Sequence[str]) -> list[Text | str]:
-    return list(names)

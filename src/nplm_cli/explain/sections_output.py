@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.explain.sections import Section, both, labels, number, short
-from nplm_cli.lessons.lesson import Table, Text
 
 RANK, WORD = Text("rank", "名次"), Text("word", "词")
 # Of fewer places a correlation of ranks says nothing.

@@ -2,8 +2,9 @@
 
 import re
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.lessons.lesson import Entry, Language, Text
+from nplm_cli.lessons.lesson import Entry
 
 TOPICS = {
     "units": Text("Units and small networks", "神经元与小网络"),

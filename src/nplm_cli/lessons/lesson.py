@@ -1,4 +1,4 @@
-"""What a lesson is made of: steps with texts in two languages, tables, values and checked claims.
+"""What a lesson is made of: steps with texts, tables, values and checked claims.
 
 A lesson is worked out anew each time by the code that nplm trains and asks its models with; none of
 its numbers is stored. ``values`` hold them in full, tables show them.
@@ -6,41 +6,12 @@ its numbers is stored. ``values`` hold them in full, tables show them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-Language = Literal["zh", "en"]
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
+from nplm_cli.bilingual import NOTHING, Language, Table, Text
 
-
-class Text(NamedTuple):
-    """The same in English and Chinese."""
-
-    en: str
-    zh: str
-
-    def within(self, lang: Language) -> str:
-        """The text in a language."""
-        return self.zh if lang == "zh" else self.en
-
-
-Cell = Text | str | int | float | bool | None
 # A number, or numbers in lists; None is what cannot be said (0 divided by 0).
 Value = float | int | str | bool | None | Sequence["Value"]
-NOTHING = Text("", "")
-
-
-def said(value: Text | Any, lang: Language) -> Any:
-    """A text in a language; anything else as it is."""
-    return value.within(lang) if isinstance(value, Text) else value
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under columns; numbers that are no integers are shown to so many ``places``."""
-
-    columns: Sequence[Text | str]
-    rows: Sequence[Sequence[Cell]]
-    places: int = 6
 
 
 @dataclass(frozen=True)
@@ -124,11 +95,7 @@ def _step_record(step: Step, lang: Language) -> dict[str, Any]:
         "text": step.text.within(lang),
         "formula": list(step.formula),
         "tables": [
-            {
-                "columns": [said(column, lang) for column in table.columns],
-                "rows": [[said(value, lang) for value in row] for row in table.rows],
-            }
-            for table in step.tables
+            dict(zip(("columns", "rows"), table.within(lang), strict=True)) for table in step.tables
         ],
         "values": dict(step.values),
         "claims": [{"text": c.text.within(lang), "holds": c.holds} for c in step.claims],

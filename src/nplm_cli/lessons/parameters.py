@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nplm_cli.bilingual import Text
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.lessons.lesson import Text
 
 LONGEST = 128  # numbers or words of a row, rows of a matrix
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.errors import ConfigError, did_you_mean
-from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, frame
 from nplm_cli.reports.svg import model_colour
 

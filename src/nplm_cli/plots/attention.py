@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, colour_bar, frame, heat, turned
 from nplm_cli.plots.reading import labels, open_run, read_text
 from nplm_cli.query.predict import Prompt
@@ -34,19 +34,17 @@ def attention(
     import torch
 
     from nplm_cli.explain.network.reading import open_network
+    from nplm_cli.models.attention import AttendingLM
 
     run = open_run(folder, ("attention", "transformer"), "attention maps")
     if layer is not None and not 1 <= layer <= run.config.model.layers:
         raise ConfigError(f"--layer {layer}: {folder} has {run.config.model.layers}")
     prompt = read_text(run, text)
     model = open_network(run)
-    weights_of = getattr(model, "attention_weights", None)
-    if weights_of is None:
-        raise ConfigError(f"{folder}: --arch {run.arch} does not show its attention: ask attention")
+    assert isinstance(model, AttendingLM)
+    ids_1T = torch.tensor([[EOS_ID, *prompt.ids]])
     with torch.no_grad():
-        layers = [
-            a_BHTT[0].tolist() for a_BHTT in weights_of(torch.tensor([[EOS_ID, *prompt.ids]]))
-        ]
+        layers = [a_BHTT[0].tolist() for a_BHTT in model.attention_weights(ids_1T)]
     first = layer or 1
     layers = layers if layer is None else [layers[layer - 1]]
     words = labels(prompt)

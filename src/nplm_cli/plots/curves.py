@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nplm_cli.artifacts import is_figure, read_json_lines
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.errors import ArtifactError
-from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, frame
 from nplm_cli.query.run import Run
 from nplm_cli.reports.svg import COLOURS, MARKERS, model_colour

@@ -4,10 +4,10 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ConfigError
 from nplm_cli.explain.sections_encoder import GATES, SHARES
-from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot, colour_bar, frame, heat, turned
 from nplm_cli.plots.reading import labels, open_run, read_text
 from nplm_cli.query.predict import Prompt

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from nplm_cli.lessons.lesson import Language, Text
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.plots.figure import Plot, colour_bar, frame, heat
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.errors import ConfigError, UnknownWordError, did_you_mean
-from nplm_cli.lessons.lesson import Language, Text
 from nplm_cli.plots.figure import Plot
 from nplm_cli.query.run import Run
 from nplm_cli.reports.map_figures import MAP_SIZE, Frame, place_label

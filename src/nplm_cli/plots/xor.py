@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from nplm_cli.lessons.lesson import Language, Text
+from nplm_cli.bilingual import Language, Text
 from nplm_cli.plots.figure import Plot, frame
 from nplm_cli.reports.svg import COLOURS, model_colour
 

@@ -10,6 +10,9 @@ from nplm_cli.reports.words import shown
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+# Of texts, and of corpora by the way they are cut into tokens.
+HTML_LANGUAGES = {"zh": "zh-CN", "char": "zh-CN", "en": "en"}
+
 
 def html_environment(package: str) -> "Environment":
     """Templates of a package's folder ``templates``; what is no Markup is escaped."""

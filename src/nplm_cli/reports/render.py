@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from nplm_cli.architectures import ARCHITECTURES
+from nplm_cli.bilingual import Language
 from nplm_cli.plain import plain
 from nplm_cli.reports.corpus_tables import (
     comparison_tables,
@@ -17,7 +18,7 @@ from nplm_cli.reports.corpus_tables import (
 from nplm_cli.reports.figures import curve_figure, matrix_figures, run_figure
 from nplm_cli.reports.map_figures import map_figures, norm_figures
 from nplm_cli.reports.method import method
-from nplm_cli.reports.pages import html_environment, policy, source
+from nplm_cli.reports.pages import HTML_LANGUAGES, html_environment, policy, source
 from nplm_cli.reports.questions import questions
 from nplm_cli.reports.study_tables import (
     alignment_tables,
@@ -27,10 +28,9 @@ from nplm_cli.reports.study_tables import (
 )
 from nplm_cli.reports.summary import corpus_label, model_label, query_blocks
 from nplm_cli.reports.svg import Drawing
-from nplm_cli.reports.texts import Language, Texts
+from nplm_cli.reports.texts import Texts
 from nplm_cli.reports.words import markdown
 
-HTML_LANGUAGES = {"zh": "zh-CN", "char": "zh-CN", "en": "en"}
 # The first model's architecture and what it fills in by itself; what changes no model.
 _NOT_SHARED = {"arch", "device", "checkpoint_every"}.union(
     *(architecture.defaults for architecture in ARCHITECTURES.values())

@@ -5,9 +5,9 @@ from typing import Any
 
 from nplm_cli.artifacts import write_bytes
 from nplm_cli.atomic import make_folders
+from nplm_cli.bilingual import LANGUAGES, Language
 from nplm_cli.errors import ConfigError
 from nplm_cli.reports import render
-from nplm_cli.reports.texts import LANGUAGES, Language
 
 
 def write_report(folder: Path, results: dict[str, Any], lang: Language) -> list[Path]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nplm_cli import events
-from nplm_cli.config import Context, ModelConfig, TrainingConfig
+from nplm_cli.config import ModelConfig, TrainingConfig
 from nplm_cli.corpus.batches import Batch, scoring_batches, sentence_batch
 from nplm_cli.corpus.shards import Part, sentences_of_ids
 from nplm_cli.errors import ConfigError, did_you_mean
@@ -144,7 +144,6 @@ def random_batches(seed: int) -> list[Batch]:
 def check_run(
     model: LanguageModel,
     part: Part,
-    context: Context,
     training: TrainingConfig,
     counts_V: np.ndarray,
     *,
@@ -159,7 +158,7 @@ def check_run(
 
     ``counts_V`` are the words' counts in the training text.
     """
-    batches = [batch for batch, _ in scoring_batches(_first(part, tokens), context)]
+    batches = [batch for batch, _ in scoring_batches(_first(part, tokens), training.context)]
     return _check(
         model,
         batches,

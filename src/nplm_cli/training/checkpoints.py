@@ -10,7 +10,9 @@ import torch
 
 from nplm_cli.artifacts import TensorFile, write_tensors
 from nplm_cli.errors import ArtifactError
+from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel
+from nplm_cli.query.run import Run
 from nplm_cli.training.averaging import WeightAverage
 from nplm_cli.training.progress import Progress
 from nplm_cli.training.weights import FlatWeights
@@ -43,6 +45,17 @@ def load_weights(path: Path, model: LanguageModel) -> None:
         _fill(tensor, file[name])
         if not torch.isfinite(tensor).all():
             raise ArtifactError(f"{path}: {name} holds nan or inf: train it again")
+
+
+def load_network(run: Run) -> LanguageModel:
+    """A run's network with its weights.
+
+    ``run.weights`` is opened and its shapes are checked before memory is taken.
+    """
+    path = run.weights.path
+    model = build(run.config.model, len(run.vocabulary))
+    load_weights(path, model)
+    return model
 
 
 def check_shapes(path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:

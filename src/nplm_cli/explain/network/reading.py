@@ -13,13 +13,12 @@ from torch import Tensor
 
 from nplm_cli.corpus.vocabulary import EOS_ID, UNK_ID
 from nplm_cli.errors import NplmError
-from nplm_cli.models import build
 from nplm_cli.models.attention import AttendingLM
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM
 from nplm_cli.models.recurrent import RecurrentLM
 from nplm_cli.query.run import Run
-from nplm_cli.training.checkpoints import load_weights
+from nplm_cli.training.checkpoints import load_network
 
 # Numbers that are in memory at once when many readings are asked for.
 NUMBERS = 8_000_000
@@ -29,10 +28,7 @@ TOLERANCE = 1e-9
 
 def open_network(run: Run) -> LanguageModel:
     """A run's network with its weights in float64; no weight asks for a gradient."""
-    path = run.weights.path  # opened, its shapes checked, before memory is taken
-    model = build(run.config.model, len(run.vocabulary))
-    load_weights(path, model)
-    return model.double().eval().requires_grad_(False)
+    return load_network(run).double().eval().requires_grad_(False)
 
 
 class Reading:

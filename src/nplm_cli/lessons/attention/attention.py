@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nplm_cli.bilingual import Cell, Table, Text
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Cell, Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import numbers, small_model
 from nplm_cli.models.attention import AttentionLM, attention_scores, split_heads

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.config import ModelConfig
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import numbers
 from nplm_cli.models import build

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.corpus.vocabulary import SPECIALS, Vocabulary
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.counts.text import PARAMETER, all_words, encoded, sentences_of
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.ngram import NgramModel
 from nplm_cli.ngram.description import Smoothing

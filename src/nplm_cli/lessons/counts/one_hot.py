@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.config import DEFAULT_MAX_SIZE, ModelConfig
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import numbers, small_model
 from nplm_cli.models.base import LanguageModel

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from nplm_cli.bilingual import Text
 from nplm_cli.config import VocabularyConfig
 from nplm_cli.corpus.vocabulary import EOS_ID, SPECIALS, Vocabulary, cut_vocabulary
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Text
 from nplm_cli.lessons.parameters import Parameter
 
 SLASH = "/"

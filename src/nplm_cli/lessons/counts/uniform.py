@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import torch
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.config import ModelConfig
 from nplm_cli.evaluation.ledger import perplexity
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.models import build
 from nplm_cli.models.base import LanguageModel

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.config import VocabularyConfig
 from nplm_cli.corpus.vocabulary import SPECIALS, Cut, coverage, cut_vocabulary
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.counts.text import PARAMETER, sentences_of
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 
 RUNS = (

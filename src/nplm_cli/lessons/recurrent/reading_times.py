@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from nplm_cli.bilingual import Cell, Table, Text
 from nplm_cli.corpus.vocabulary import EOS_ID
 from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.regression import correlation, f_survival
-from nplm_cli.lessons.lesson import Cell, Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_corpus import corpus_of
 from nplm_cli.ngram import NgramModel

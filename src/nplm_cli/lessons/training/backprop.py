@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nplm_cli.lessons.lesson import NOTHING, Claim, Step, Table, Text
+from nplm_cli.bilingual import NOTHING, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import (
     encoder_of,

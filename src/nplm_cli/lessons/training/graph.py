@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import numbers
 from nplm_cli.training.finite_differences import STEP, central_differences, relative_errors

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import encoder_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded

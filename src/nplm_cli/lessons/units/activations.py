@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import numbers, slope
 from nplm_cli.models.activations import ACTIVATIONS

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text, Value
+from nplm_cli.lessons.lesson import Claim, Step, Value
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers, slope
 from nplm_cli.lessons.training.descent import Descent, mean_loss

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.errors import ConfigError
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers, pre_activation
 from nplm_cli.models.activations import ACTIVATIONS

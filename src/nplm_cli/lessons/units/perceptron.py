@@ -5,7 +5,8 @@ from functools import partial
 
 import torch
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text, Value
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step, Value
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded

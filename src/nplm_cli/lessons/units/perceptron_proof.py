@@ -3,7 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.units.threshold_unit import (
     INPUTS,
     certificate,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers
 from nplm_cli.models.activations import ACTIVATIONS

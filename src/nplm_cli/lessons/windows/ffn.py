@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.errors import ConfigError
 from nplm_cli.evaluation.ledger import perplexity
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import encoder_of, numbers, small_model
 from nplm_cli.lessons.windows.ffn_backward import backward

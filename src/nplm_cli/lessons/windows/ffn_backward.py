@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from nplm_cli.bilingual import Table, Text
 from nplm_cli.config import TrainingConfig
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.small_models import encoder_of
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.feedforward import joined, product

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from nplm_cli.bilingual import Cell, Table, Text
 from nplm_cli.config import ModelConfig
 from nplm_cli.corpus.shards import Part
 from nplm_cli.corpus.vocabulary import EOS_ID, SPECIALS, Vocabulary
-from nplm_cli.lessons.lesson import Cell, Claim, Step, Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_corpus import corpus_of, ids_of, trained
 from nplm_cli.models.base import LanguageModel

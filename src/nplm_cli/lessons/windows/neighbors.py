@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nplm_cli.lessons.lesson import Claim, Step, Table, Text
+from nplm_cli.bilingual import Table, Text
+from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.vectors.keyed import KeyedVectors
 

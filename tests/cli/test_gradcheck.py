@@ -90,7 +90,9 @@ def test_nothing_compared_is_nothing_that_holds(nplm, lstm, tmp_path, monkeypatc
     assert {row["verdict"] for row in result.table} == {"kinks"}
     assert "nothing was compared" in result.err
     found = nplm("gradcheck", lstm, "--entries", 3, "--json").ok().json
-    assert [tensor["holds"] for tensor in found["models"][0]["tensors"]] == [None] * 6
+    model = found["models"][0]
+    assert [tensor["holds"] for tensor in model["tensors"]] == [None] * 6
+    assert found["holds"] is model["holds"] is model["relative_error"] is None
 
 
 @pytest.mark.parametrize("tolerance", ["inf", "nan", "0"])

@@ -165,6 +165,8 @@ def _flat(value):
         ("ffn", {"activation": 3}),
         ("ffn", {"columns": 2.5}),
         ("neuron", {"weights": (1.0,)}),
+        ("vanishing", {"steps": "5"}),
+        ("neuron", {"w": ("1", "2", "3")}),
     ],
 )
 def test_impossible_values_are_refused_from_python_too(name, values):

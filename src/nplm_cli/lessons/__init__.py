@@ -10,7 +10,7 @@ from typing import Any
 from nplm_cli.errors import ConfigError
 from nplm_cli.lessons.catalogue import find
 from nplm_cli.lessons.lesson import Entry, Lesson
-from nplm_cli.lessons.parameters import Parameter, read_settings, shown
+from nplm_cli.lessons.parameters import Parameter, read_settings
 from nplm_cli.threads import one_thread
 
 
@@ -33,7 +33,7 @@ def run_lesson(
     for key, value in (values or {}).items():
         if key not in given:
             raise ConfigError(f"the lesson {name} has no {key!r}: it has {', '.join(given)}")
-        module.PARAMETERS[key].read(key, shown(value))  # raises what --set would
+        module.PARAMETERS[key].check(key, value)
         given[key] = value
     with one_thread():
         return Lesson(entry, given, module.RUNS, tuple(module.steps(**given)))

@@ -39,6 +39,12 @@ class Parameter:
             )
         return value
 
+    def check(self, name: str, value: Any) -> None:
+        """Raise ConfigError for a value of another kind than the default, or out of bounds."""
+        read = self.read(name, shown(value))
+        if not _alike(read, value):
+            raise ConfigError(f"{name}={value!r:.60}: expected a value such as {self.default!r}")
+
     def _read(self, name: str, text: str) -> Any:
         default = self.default
         if isinstance(default, str):
@@ -88,6 +94,15 @@ def _shape(value: Any) -> Any:
     if not isinstance(value, tuple):
         return None
     return [_shape(item) for item in value]
+
+
+def _alike(read: Any, value: Any) -> bool:
+    """Whether a value is what its text was read as: "5" is no number, though it reads as one."""
+    if isinstance(read, tuple):
+        return isinstance(value, tuple) and all(map(_alike, read, value))
+    if isinstance(read, str):
+        return isinstance(value, str)
+    return isinstance(value, int | float)
 
 
 def shown(value: Any) -> str:

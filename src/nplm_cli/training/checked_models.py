@@ -156,7 +156,8 @@ def check_run(
 ) -> Check:
     """Check a trained model on the first ``tokens`` of a part, under the loss that trained it.
 
-    ``counts_V`` are the words' counts in the training text.
+    Penalties beside the loss (``l2``, ``ar``, ``tar``), noise and the schedule of a sampled loss
+    are left out. ``counts_V`` are the words' counts in the training text.
     """
     batches = [batch for batch, _ in scoring_batches(_first(part, tokens), training.context)]
     return _check(

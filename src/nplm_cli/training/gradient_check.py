@@ -11,7 +11,7 @@ with. Kinks are looked for where the comparison fails, and are counted, not drop
 Shape suffixes: E entries of a tensor, P numbers of it, N predictions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,9 +83,15 @@ class Check:
         )
 
     @property
-    def holds(self) -> bool:
-        """Whether no entry that was compared is off by more than the tolerance."""
-        return all(tensor.holds is not False for tensor in self.tensors)
+    def holds(self) -> bool | None:
+        """Whether no entry that was compared is off; None where all entries are kinks."""
+        return all_hold(tensor.holds for tensor in self.tensors)
+
+
+def all_hold(parts: Iterable[bool | None]) -> bool | None:
+    """Whether all hold that were compared; None where nothing was."""
+    compared = [holds for holds in parts if holds is not None]
+    return all(compared) if compared else None
 
 
 def check_gradients(

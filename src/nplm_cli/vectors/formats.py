@@ -77,7 +77,7 @@ def _is_text(body: bytes, dim: int, whole: bool) -> bool:
     vector = body.partition(b" ")[2][: 4 * dim]
     if not vector.partition(b"\n")[0].isascii():
         return False
-    return not any(byte < 32 and byte not in b"\t\n\r" for byte in vector) and _is_utf8(vector)
+    return not any(byte < 32 and byte not in b"\t\n\r" for byte in vector) and _is_utf8_cut(vector)
 
 
 def _are_binary_rows(body: bytes, dim: int, whole: bool) -> bool:
@@ -100,7 +100,7 @@ def _are_binary_rows(body: bytes, dim: int, whole: bool) -> bool:
     return at > 0 and not fields_alone
 
 
-def _is_utf8(cut: bytes) -> bool:
+def _is_utf8_cut(cut: bytes) -> bool:
     """Whether the bytes are UTF-8, but for a character cut off at the end."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(cut)

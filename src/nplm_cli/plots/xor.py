@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nplm_cli.bilingual import Language, Text
+from nplm_cli.lessons.truth_tables import INPUTS, XOR
 from nplm_cli.plots.figure import Plot, frame
 from nplm_cli.reports.svg import COLOURS, model_colour
 
@@ -11,14 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (520.0, 560.0)
-INPUTS, XOR = ((0, 0), (0, 1), (1, 0), (1, 1)), (0, 1, 1, 0)
-# Goodfellow, Bengio & Courville (2016), 6.1.
-GIVEN = {
-    "encoder.layers.0.weight": [[1, 1], [1, 1]],
-    "encoder.layers.0.bias": [0, -1],
-    "output.weight": [[1, -2]],
-}
-STEPS, LR, GRID = 100, 1.0, 101
+GRID = 101
 # Points closer than this share of a panel are named together.
 NEAR = 0.06
 TITLE = Text("XOR by a hidden layer of two ReLUs", "用两个 ReLU 隐藏单元解决异或")
@@ -36,7 +30,13 @@ def xor(seed: int, lang: Language) -> Plot:
     A score above 0 answers 1: u . h - 1/2 of the given network, the difference of the two logits
     of the learned one (100 steps of SGD at rate 1 on all four inputs).
     """
-    nets = {"given": _given(), "learned": _learned(seed)}
+    from nplm_cli.lessons.units.xor_networks import GIVEN, Learned, given
+
+    weights = {name: parameter.default for name, parameter in GIVEN.items()}
+    nets = {
+        "given": _regions(given(**weights), lambda scores: scores[:, 0] - 0.5),
+        "learned": _regions(Learned(2, "relu", seed).model, lambda s: s[:, 1] - s[:, 0]),
+    }
     names = {
         "given": Text("given weights", "给定的权重"),
         "learned": Text(f"learned, seed {seed}", f"学到的，种子 {seed}"),
@@ -56,27 +56,6 @@ def xor(seed: int, lang: Language) -> Plot:
         **nets,
     }  # fmt: skip
     return Plot("xor", TITLE.within(lang), DESCRIPTION.within(lang), SIZE, record, paint)
-
-
-def _given() -> dict[str, Any]:
-    from nplm_cli.lessons.small_models import network
-
-    model = network(2, GIVEN, hidden=2, activation="relu")
-    return _regions(model, lambda scores: scores[:, 0] - 0.5)
-
-
-def _learned(seed: int) -> dict[str, Any]:
-    from functools import partial
-
-    import torch
-
-    from nplm_cli.lessons.small_models import network, numbers
-    from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
-
-    model = seeded(network(2, {}, outputs=2, hidden=2, activation="relu"), seed)
-    loss = partial(mean_loss, model, numbers(INPUTS), torch.tensor(XOR))
-    Descent(model, optimizer="sgd", lr=LR).down(loss, STEPS)
-    return _regions(model, lambda scores: scores[:, 1] - scores[:, 0])
 
 
 def _regions(model: Any, score: Any) -> dict[str, Any]:

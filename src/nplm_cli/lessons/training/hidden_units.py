@@ -11,9 +11,9 @@ from nplm_cli.bilingual import Table, Text
 from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.small_models import encoder_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
+from nplm_cli.lessons.truth_tables import INPUTS, XOR
 from nplm_cli.models.feedforward import FeedforwardLM
 
-XOR = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)), (0, 1, 1, 0)
 ROUNDING = 1e-9
 
 
@@ -26,7 +26,7 @@ def learning_xor(
     steps: int,
 ) -> Iterator[Step]:
     """A training from units that are all alike, and one from units that are not."""
-    x_NI, targets = numbers(XOR[0]), torch.tensor(XOR[1])
+    x_NI, targets = numbers(INPUTS), torch.tensor(XOR)
     random = seeded(network(2, {}, outputs=2, hidden=hidden, activation=activation), seed)
     learned = []
     for model in (equal_units(hidden, activation, start), random):

@@ -12,6 +12,7 @@ from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import encoder_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
+from nplm_cli.lessons.truth_tables import AND, INPUTS
 from nplm_cli.models.base import LanguageModel
 from nplm_cli.models.feedforward import FeedforwardLM
 
@@ -45,7 +46,6 @@ PARAMETERS = {
         default=1, help=Text("first weights of step 5", "第 5 步的初始权重"), low=0, high=10**6
     ),
 }
-AND = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)), (0, 0, 0, 1)
 LEARNING = {"optimizer": "sgd", "lr": 1.0}
 LEARNING_STEPS = 200
 
@@ -217,7 +217,7 @@ def _is_step(moved: Tensor, lr: float) -> bool:
 
 
 def _training(l2: float, seed: int) -> Step:
-    x_NI, targets = numbers(AND[0]), torch.tensor(AND[1])
+    x_NI, targets = numbers(INPUTS), torch.tensor(AND)
     rows = []
     for weight in (0.0, l2 / 10, l2):
         model = seeded(network(2, {}, outputs=2, hidden=2), seed)

@@ -1,6 +1,6 @@
 """W-05: without activations, layers multiply to one matrix; with them they do not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from nplm_cli.lessons.small_models import (
     pre_activation,
 )
 from nplm_cli.lessons.training.descent import seeded
+from nplm_cli.lessons.truth_tables import INPUTS, XOR
+from nplm_cli.lessons.units.xor_networks import GIVEN, given
 from nplm_cli.models.activations import ACTIVATIONS
 from nplm_cli.models.feedforward import FeedforwardLM
 
@@ -26,15 +28,9 @@ RUNS = (
     "nplm_cli.models.activations.ACTIVATIONS",
     "nplm_cli.models.output.OutputLayer.logits",
 )
-INPUTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 BIAS = 0.5  # of every unit of the deep network
 PARAMETERS = {
-    "W": Parameter(
-        default=((1.0, 1.0), (1.0, 1.0)), help=Text("weights of the hidden layer", "隐藏层的权重")
-    ),
-    "b": Parameter(default=(0.0, -1.0), help=Text("its biases", "它的偏置")),
-    "u": Parameter(default=(1.0, -2.0), help=Text("weights of the output unit", "输出单元的权重")),
-    "c": Parameter(default=0.0, help=Text("its bias", "它的偏置")),
+    **GIVEN,
     "activation": Parameter(
         default="relu",
         help=Text("put back in at the end", "最后放回去的激活函数"),
@@ -77,14 +73,7 @@ def one_layer(matrix: Tensor, bias: Tensor) -> FeedforwardLM:
 @torch.no_grad()
 def steps(W: Any, b: Any, u: Any, c: float, activation: str, layers: int, seed: int) -> list[Step]:
     """The XOR network without its ReLUs, a deep one, and what an activation changes."""
-    weights = {
-        "encoder.layers.0.weight": W,
-        "encoder.layers.0.bias": b,
-        "output.weight": [u],
-        "output.bias": [c],
-    }
-    model = network(2, weights, hidden=2, activation=activation)
-    return list(_steps(model, layers, seed))
+    return list(_steps(given(W, b, u, c, activation), layers, seed))
 
 
 def _steps(model: FeedforwardLM, layers: int, seed: int) -> Iterator[Step]:
@@ -109,8 +98,7 @@ def _steps(model: FeedforwardLM, layers: int, seed: int) -> Iterator[Step]:
             Table(
                 ("x1", "x2", Text("two layers", "两层"), "W' x + b'", "XOR"),
                 [
-                    (*i, *pair, i[0] ^ i[1])
-                    for i, *pair in zip(INPUTS, outputs, same, strict=True)
+                    (*i, *pair) for i, *pair in zip(INPUTS, outputs, same, XOR, strict=True)
                 ],
                 2,
             )
@@ -131,7 +119,7 @@ def _steps(model: FeedforwardLM, layers: int, seed: int) -> Iterator[Step]:
             ),
             Claim(
                 Text("what they say is not XOR", "它们的输出不是异或"),
-                not _near(outputs, [a ^ b for a, b in INPUTS]),
+                not _near(outputs, XOR),
             ),
         ],
     )  # fmt: skip
@@ -232,6 +220,6 @@ def _sums(outputs: list[float]) -> tuple[float, float]:
     return f00 + f11, f01 + f10
 
 
-def _near(a: list[float], b: list[float]) -> bool:
+def _near(a: Sequence[float], b: Sequence[float]) -> bool:
     size = max(1.0, *map(abs, a))
     return all(abs(p - q) <= 1e-9 * size for p, q in zip(a, b, strict=True))

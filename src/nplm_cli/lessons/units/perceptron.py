@@ -10,6 +10,7 @@ from nplm_cli.lessons.lesson import Claim, Step, Value
 from nplm_cli.lessons.parameters import Parameter
 from nplm_cli.lessons.small_models import hidden_of, network, numbers
 from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
+from nplm_cli.lessons.truth_tables import XOR
 from nplm_cli.lessons.units.perceptron_proof import all_functions, certified
 from nplm_cli.lessons.units.threshold_unit import INPUTS, answers, sums, unit
 from nplm_cli.models.feedforward import FeedforwardLM
@@ -134,7 +135,7 @@ def _rule(target: tuple[int, ...]) -> Step:
 
 
 def _tasks(target: tuple[int, ...]) -> list[tuple[str, tuple[int, ...]]]:
-    name = "XOR" if target == (0, 1, 1, 0) else "target"
+    name = "XOR" if target == XOR else "target"
     return [("AND", AND), ("OR", OR), (name, target)]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from nplm_cli.lessons.small_models import hidden_of, network, numbers
+from nplm_cli.lessons.truth_tables import INPUTS
 from nplm_cli.models.feedforward import FeedforwardLM
 
-INPUTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 # Weights and biases that are tried to find a unit: enough for all that two inputs allow.
 TRIED = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 

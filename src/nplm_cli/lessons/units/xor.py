@@ -1,20 +1,18 @@
 """W-04: XOR by one hidden layer of ReLUs, given and learned, and as a language model."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nplm_cli.bilingual import Table, Text
 from nplm_cli.lessons.lesson import Claim, Step
 from nplm_cli.lessons.parameters import Parameter
-from nplm_cli.lessons.small_models import hidden_of, network, numbers, pre_activation, small_model
-from nplm_cli.lessons.training.descent import Descent, mean_loss, seeded
+from nplm_cli.lessons.small_models import hidden_of, numbers, pre_activation
+from nplm_cli.lessons.truth_tables import INPUTS, XOR
+from nplm_cli.lessons.units.xor_language_model import language_model
+from nplm_cli.lessons.units.xor_networks import GIVEN, LR, STEPS, Learned, given
 from nplm_cli.models.activations import ACTIVATIONS
-from nplm_cli.models.base import LanguageModel
-from nplm_cli.training.losses import FullLoss
 
 RUNS = (
     "nplm_cli.models.feedforward.product",
@@ -25,15 +23,8 @@ RUNS = (
     "nplm_cli.training.losses.OutputLoss.__call__",
     "nplm_cli.training.optimizers.build_optimizer",
 )
-INPUTS = ((0, 0), (0, 1), (1, 0), (1, 1))
-XOR = (0, 1, 1, 0)
 PARAMETERS = {
-    "W": Parameter(
-        default=((1.0, 1.0), (1.0, 1.0)), help=Text("weights of the hidden layer", "隐藏层的权重")
-    ),
-    "b": Parameter(default=(0.0, -1.0), help=Text("its biases", "它的偏置")),
-    "u": Parameter(default=(1.0, -2.0), help=Text("weights of the output unit", "输出单元的权重")),
-    "c": Parameter(default=0.0, help=Text("its bias", "它的偏置")),
+    **GIVEN,
     "activation": Parameter(
         default="relu", help=Text("of all units", "各单元的激活函数"), choices=tuple(ACTIVATIONS)
     ),
@@ -42,9 +33,9 @@ PARAMETERS = {
         low=1, high=16,
     ),
     "steps": Parameter(
-        default=100, help=Text("of learning", "学习的步数"), low=0, high=200
+        default=STEPS, help=Text("of learning", "学习的步数"), low=0, high=200
     ),
-    "lr": Parameter(default=1.0, help=Text("learning rate", "学习率"), low=1e-3, high=10),
+    "lr": Parameter(default=LR, help=Text("learning rate", "学习率"), low=1e-3, high=10),
     "seed": Parameter(
         default=5, help=Text("of its first weights", "初始权重的种子"), low=0, high=2**31
     ),
@@ -56,14 +47,7 @@ def steps(
     W: Any, b: Any, u: Any, c: float, activation: str, units: int, lr: float, seed: int, **more: int
 ) -> Iterator[Step]:
     """The given network, its hidden layer, a learned one, ten seeds, the next word of two."""
-    weights = {
-        "encoder.layers.0.weight": W,
-        "encoder.layers.0.bias": b,
-        "output.weight": [u],
-        "output.bias": [c],
-    }
-    x = numbers(INPUTS)
-    model = network(2, weights, hidden=2, activation=activation)
+    x, model = numbers(INPUTS), given(W, b, u, c, activation)
     z, h = pre_activation(model, x), hidden_of(model, x)
     y = ACTIVATIONS[activation](model.logits(h))[:, 0].tolist()
     yield Step(
@@ -96,7 +80,7 @@ def steps(
     learned = Learned(units, activation, seed, more["steps"], lr)
     yield _learned(learned, more["steps"])
     yield _seeds([Learned(units, activation, s, more["steps"], lr) for s in SEEDS], units)
-    yield _language_model(seed)
+    yield language_model(seed)
 
 
 def _hidden_space(h: Tensor) -> Step:
@@ -135,33 +119,6 @@ def _hidden_space(h: Tensor) -> Step:
             ),
         ],
     )
-
-
-class Learned:
-    """A network with one hidden layer and a softmax over the answers 0 and 1, trained on XOR."""
-
-    def __init__(self, units: int, activation: str, seed: int, steps: int, lr: float):
-        shape = {"hidden": units, "activation": activation}
-        self.model = seeded(network(2, {}, outputs=2, **shape), seed)
-        self.seed, x, targets = seed, numbers(INPUTS), torch.tensor(XOR)
-        loss = partial(mean_loss, self.model, x, targets)
-        self.before = loss().item()
-        Descent(self.model, optimizer="sgd", lr=lr).down(loss, steps)
-        with torch.no_grad():
-            self.h = hidden_of(self.model, x)
-            scores = self.model.logits(self.h)
-            self.loss = loss().item()
-        self.p = scores.softmax(-1)[:, 1].tolist()
-        self.right = int((scores.argmax(-1) == targets).sum())
-        # A unit that says 0 for every input, and an input for which every unit says 0.
-        self.dead = int((self.h == 0).all(0).sum())
-        self.silent = int((self.h == 0).all(1).sum())
-
-    @property
-    def confused(self) -> bool:
-        """Whether two inputs with different answers have the same hidden layer."""
-        points = [tuple(point) for point in self.h.tolist()]
-        return len(set(zip(points, XOR, strict=True))) > len(set(points))
 
 
 def _learned(net: Learned, steps: int) -> Step:
@@ -250,66 +207,6 @@ def _seeds(nets: list[Learned], units: int) -> Step:
                     "每个失败的网络里，或有死单元，或有答案不同的两个输入隐藏层相同",
                 ),
                 all(net.dead or net.confused for net in failed),
-            ),
-        ],
-    )
-
-
-WORDS = ("0", "1")
-
-
-def _language_model(seed: int) -> Step:
-    """The third word of 0 0 0, 0 1 1, 1 0 1, 1 1 0, by window models with word vectors."""
-    contexts, third = torch.tensor(INPUTS), torch.tensor(XOR)
-
-    def loss(model: LanguageModel) -> Tensor:
-        hidden, _ = model(contexts, model.initial_state(len(contexts)))
-        return FullLoss(model)(hidden[:, -1], third) / len(contexts)
-
-    rows, values = [], {}
-    for name, layers in (("hidden", 1), ("none", 0)):
-        model = small_model(
-            len(WORDS), {}, order=3, dim=2, hidden=8, layers=layers, activation="tanh"
-        )
-        model.init_weights(torch.Generator().manual_seed(seed))
-        Descent(model, optimizer="adam", lr=0.1).down(partial(loss, model), 100)
-        with torch.no_grad():
-            hidden, _ = model(contexts, model.initial_state(len(contexts)))
-            p = model.logits(hidden[:, -1]).softmax(-1)[range(4), XOR].tolist()
-            values[f"lm_{name}"] = loss(model).item()
-        rows.append((layers, *p, values[f"lm_{name}"]))
-    return Step(
-        title=Text("XOR as a language model", "作为语言模型的异或"),
-        text=Text(
-            "A language of two words and the sentences 0 0 0, 0 1 1, 1 0 1, 1 1 0: the third word "
-            "is the XOR of the two before it. A window model predicts it, with a hidden layer of 8 "
-            "tanh units and without one; both learn their word vectors, too.",
-            "一种只有两个词的语言，句子是 0 0 0、0 1 1、1 0 1、1 1 0：第三个词是前两个词的异或。"
-            "用窗口模型预测它，一个有 8 个 tanh 单元的隐藏层，一个没有；词向量也一起学习。",
-        ),
-        tables=[
-            Table(
-                (
-                    Text("hidden layers", "隐藏层"),
-                    *(f"p({t}|{a} {b})" for (a, b), t in zip(INPUTS, XOR, strict=True)),
-                    "-ln p",
-                ),
-                rows,
-                4,
-            )
-        ],
-        values=values,
-        claims=[
-            Claim(
-                Text("with a hidden layer the language is learned", "有隐藏层，就学会了"),
-                values["lm_hidden"] < 0.1,
-            ),
-            Claim(
-                Text(
-                    "without one no word is told from the other: -ln p stays at ln 2 = 0.6931",
-                    "没有隐藏层，两个词分不出来：-ln p 停在 ln 2 = 0.6931",
-                ),
-                abs(values["lm_none"] - 0.6931) < 0.01,
             ),
         ],
     )
